@@ -4,7 +4,8 @@
  * Set-up calls throw an Error shaped as Node's own system errors: `code` ('EADDRINUSE'), `errno` (positive) and `syscall`
  * (the call that failed, an ioctl by its name: 'bind', 'TUNSETIFF'). Batched calls never throw for what a kernel can say
  * at run time: they write an errno (positive, 0 = fine) into the row. They throw TypeError or RangeError for arguments
- * that are wrong, among them every offset and length outside the arena, before anything is read or written.
+ * that are wrong, among them every offset and length outside the arena, before anything is read or written. Typed arrays over
+ * shared memory are refused: another thread could change a row after it was checked.
  *
  * Descriptors are plain numbers, close-on-exec and non-blocking; whoever opened one closes it with close().
  * Nothing here is asynchronous, and no buffer is kept after a call returns.
@@ -33,6 +34,7 @@ export const SEND = { offset: 0, length: 1, socket: 2, errno: 3, family: 4, port
 export const TRUNCATED = 0xffff_ffff;
 
 export interface TapOptions {
+  /** 1 to 15 bytes, without '%' (the kernel would choose a number there). */
   readonly name: string;
   /** Refuse to attach to a device that exists already (IFF_TUN_EXCL). */
   readonly exclusive: boolean;
@@ -42,6 +44,7 @@ export interface UdpOptions {
   readonly family: 4 | 6;
   /** 4 or 16 bytes, network order. */
   readonly address: Uint8Array;
+  /** 0 lets the kernel choose. */
   readonly port: number;
   /** Asked for with SO_RCVBUFFORCE / SO_SNDBUFFORCE, else SO_RCVBUF / SO_SNDBUF. Bytes. */
   readonly receiveBufferBytes: number;
@@ -76,6 +79,7 @@ export interface PacketIo {
   openTap(options: TapOptions): number;
   /** A bound UDP socket: IPV6_V6ONLY, don't-fragment (IP_MTU_DISCOVER = DO), large buffers. */
   openUdp(options: UdpOptions): number;
+  /** With extended acknowledgements (NETLINK_EXT_ACK), and 4 MiB of receive buffer when groups are joined. */
   openNetlink(options: NetlinkOptions): number;
   /** eventfd for wake(). */
   openWake(): number;
@@ -85,7 +89,10 @@ export interface PacketIo {
   /** Level-triggered, readable. `token` comes back from wait(). */
   pollAdd(poll: number, fd: number, token: number): void;
   pollRemove(poll: number, fd: number): void;
-  /** Waits for readable descriptors at most `timeoutMs` (0 = only look); writes their tokens, returns how many. EINTR is 0. */
+  /**
+   * Waits for readable descriptors at most `timeoutMs` (an integer; 0 = only look); writes their tokens, at most 64 a call,
+   * returns how many. EINTR is 0.
+   */
   wait(poll: number, tokens: Uint32Array, timeoutMs: number): number;
   wake(fd: number): void;
   /** Takes all wakes that have come. */
@@ -95,25 +102,36 @@ export interface PacketIo {
    * HOT: per batch. Reads frames until there are none, `max` were read, or fewer than `room` bytes are left before `end`.
    * Frame i stands at table row i; the first begins at `start + headroom`, each next one at the next multiple of 64 after
    * the one before, plus headroom. Returns the number of frames, or a negative errno when the very first read failed with
-   * anything but EAGAIN. `fd` of each row is set.
+   * anything but EAGAIN. `fd` of each row is set. A longer frame is cut to `room` by the kernel, without a word: give one
+   * byte more than the largest frame to tell. A device that is down reads as empty; one that is gone is EBADFD.
    */
   readTap(fd: number, arena: Uint8Array, table: Uint32Array, start: number, end: number, headroom: number, room: number, max: number): number;
-  /** HOT: per batch. One recvmmsg: datagram i into the slot at `start + i * stride`, at most `max`. As readTap for the rest. */
+  /**
+   * HOT: per batch. One recvmmsg for every 256: datagram i into the slot of `stride` bytes at `start + i * stride`, at most
+   * `max`. As readTap for the rest.
+   */
   receive(fd: number, arena: Uint8Array, table: Uint32Array, start: number, stride: number, max: number): number;
   /**
    * HOT: per batch. Sends `count` rows. Rows of one socket keep their order and go in as few sendmmsg calls as possible. A
-   * full socket is waited for, together at most `waitMs` a call; what is left then gets EAGAIN. Returns how many were sent.
+   * full socket is waited for, together at most `waitMs` a call (0 to 60,000); what is left then gets EAGAIN, all rows of
+   * that socket from the first one that found it full. At most 256 sockets. Returns how many were sent.
    */
   send(sockets: Int32Array, arena: Uint8Array, table: Uint32Array, count: number, waitMs: number): number;
-  /** HOT: per batch. Writes `count` frames, each to the `fd` of its row. Returns how many were written. */
+  /**
+   * HOT: per batch. Writes `count` frames, each to the `fd` of its row. Returns how many were written. A device that is down
+   * is EIO in the row, one that is gone EBADFD, a frame shorter than an Ethernet header EINVAL.
+   */
   writeTaps(arena: Uint8Array, table: Uint32Array, count: number): number;
 
   /** Sends one netlink message, or a batch of them, to the kernel. */
   netlinkSend(fd: number, message: Uint8Array): void;
-  /** The next datagram into `buffer`; its length, or 0 when there is none. @throws ENOBUFS when notifications were lost. */
+  /**
+   * The next datagram of the kernel into `buffer`; its length, or 0 when there is none. @throws ENOBUFS when notifications
+   * were lost, EMSGSIZE when the datagram was larger than the buffer (it is lost too).
+   */
   netlinkReceive(fd: number, buffer: Uint8Array): number;
 
-  /** Who is at the other end of a connected Unix socket (SO_PEERCRED, SO_PEERGROUPS). */
+  /** Who is at the other end of a connected Unix socket (SO_PEERCRED, SO_PEERGROUPS). @throws EOPNOTSUPP, ENOTCONN for others. */
   peerCredentials(fd: number): PeerCredentials;
   /** Opens (0600, made when missing) and locks a file, LOCK_EX | LOCK_NB; undefined when another process holds it. */
   lockFile(path: string): number | undefined;
