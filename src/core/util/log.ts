@@ -1,0 +1,12 @@
+// The logger that the core is handed. Field names in use are listed in CONTRIBUTING.md.
+
+export type LogFields = Readonly<Record<string, unknown>>;
+
+export interface Log {
+  debug(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+}
+
+export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
