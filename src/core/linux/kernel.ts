@@ -1,0 +1,219 @@
+// KernelNetwork over the real kernel: netlink sockets, /proc and an nftables table, held together for one state directory.
+import { constants } from 'node:os';
+import { type IpAddress, type IpFamily, OverlayError } from '@overlayadm/api';
+import { MAX_LINK_NAME_BYTES } from '../util/limits.ts';
+import { hasAddress, listAddresses, routeMtu } from './addresses.ts';
+import { addMacvlan, deleteLink, getLink, listLinks, setLink } from './links.ts';
+import { formatMark } from './marks.ts';
+import { type OtherNamespace, openRouteSocket, otherNamespaces, ourIdIn, ownNamespaceId, withNamespaceFd } from './namespaces.ts';
+import { NETLINK, type NetlinkIo, NetlinkSocket } from './netlink/socket.ts';
+import { IsolationTable } from './nftables.ts';
+import { holderOfUdpPort } from './ports.ts';
+import { isolateInterface } from './sysctl.ts';
+import type { KernelNetwork, LinkInfo, OverlayLinkOptions, UpperLink, VnicSpec } from './types.ts';
+
+export interface LinuxKernelParts {
+  readonly io: NetlinkIo;
+  /** Names the state directory in marks and in the name of the nftables table: `[A-Za-z0-9_-]{1,64}`. */
+  readonly stateId: string;
+}
+
+/** The name of an object for an error message. */
+const at = (name: string, netns: string | undefined): string => (netns === undefined ? name : `${name} in network namespace ${netns}`);
+
+const notFound = (name: string, netns: string | undefined): OverlayError => new OverlayError('LINK_NOT_FOUND', `${at(name, netns)}: does not exist`);
+
+const notOurs = (name: string, netns: string | undefined, link: LinkInfo): OverlayError =>
+  new OverlayError('LINK_NOT_OURS', `${at(name, netns)}: was not made by this overlayd (${link.alias ? `alias ${link.alias}` : 'it has no mark'})`, {
+    details: { alias: link.alias ?? null, kind: link.kind ?? null },
+    advice: 'It is left alone; choose another name.',
+  });
+
+export class LinuxKernel implements KernelNetwork {
+  readonly #io: NetlinkIo;
+  readonly #stateId: string;
+  readonly #route: NetlinkSocket;
+  readonly #isolation: IsolationTable;
+
+  /** Opens the route socket; the nftables table is made with the first overlay. @throws OverlayError */
+  constructor({ io, stateId }: LinuxKernelParts) {
+    formatMark({ stateId, name: 'overlay0' });
+    this.#io = io;
+    this.#stateId = stateId;
+    this.#route = openRouteSocket(io);
+    this.#isolation = new IsolationTable(io, stateId);
+  }
+
+  networkNamespaceId(): number {
+    return ownNamespaceId();
+  }
+
+  link(name: string, netns?: string): LinkInfo | undefined {
+    const link = this.#find(name, netns);
+    return link?.name === name ? link : undefined;
+  }
+
+  links(netns?: string): readonly LinkInfo[] {
+    return this.#in(netns, (socket) => listLinks(socket, this.#stateId));
+  }
+
+  refuseLinkName(name: string, netns?: string): string | undefined {
+    if (name === '' || Buffer.byteLength(name) > MAX_LINK_NAME_BYTES) return `is not a name of a link (1-${MAX_LINK_NAME_BYTES} bytes)`;
+    const link = this.#find(name, netns);
+    if (link === undefined) return undefined;
+    const where = netns === undefined ? '' : ` in network namespace ${netns}`;
+    return link.name === name ? `exists already${where} (${link.kind ?? 'a link'})` : `is another name of the link ${link.name}${where}`;
+  }
+
+  prepareOverlayLink(name: string, options: OverlayLinkOptions): LinkInfo {
+    const link = this.#overlay(name);
+    const alreadyIsolated = this.#isolation.has(name);
+    try {
+      setLink(this.#route, link, {
+        alias: this.#mark(name),
+        mtu: options.mtu,
+        noarp: true,
+        ...(options.queueFrames === undefined ? {} : { txQueueLength: options.queueFrames }),
+      });
+      this.#withoutIpv6Addresses(link);
+      isolateInterface(name);
+      this.#isolation.add(name);
+      setLink(this.#route, link, { up: true });
+      return this.#existing(name, undefined);
+    } catch (error) {
+      if (!alreadyIsolated) this.#isolation.remove(name);
+      throw error;
+    }
+  }
+
+  releaseOverlayLink(name: string): void {
+    this.#isolation.remove(name);
+  }
+
+  setMtu(name: string, mtu: number, netns?: string): void {
+    const link = this.#existing(name, netns);
+    if (!link.ours) throw notOurs(name, netns, link);
+    this.#in(netns, (socket) => setLink(socket, link, { mtu }));
+    if (netns !== undefined || !this.#isolation.has(name)) return;
+    // Below 1280 bytes a link loses its IPv6 settings, and has the defaults when it grows again (net/ipv6/addrconf.c).
+    this.#withoutIpv6Addresses(link);
+    isolateInterface(name);
+  }
+
+  addVnic(spec: VnicSpec): LinkInfo {
+    const { name, mac, mtu, netns } = spec;
+    const lowerIndex = this.#overlay(spec.overlay).index;
+    const macvlan = { name, lowerIndex, mac, mtu };
+    if (netns === undefined) addMacvlan(this.#route, macvlan);
+    else withNamespaceFd(netns, (netnsFd) => addMacvlan(this.#route, { ...macvlan, netnsFd }));
+    return this.#in(netns, (socket) => {
+      const made = getLink(socket, name, this.#stateId);
+      if (made === undefined) throw notFound(name, netns);
+      try {
+        setLink(socket, made, { alias: this.#mark(name) });
+        return getLink(socket, name, this.#stateId) ?? made;
+      } catch (error) {
+        deleteLink(socket, made);
+        throw error;
+      }
+    });
+  }
+
+  deleteVnic(name: string, netns?: string): void {
+    const link = this.#existing(name, netns);
+    if (!link.ours || link.kind !== 'macvlan') throw notOurs(name, netns, link);
+    this.#in(netns, (socket) => deleteLink(socket, link));
+  }
+
+  linksAbove(index: number): readonly UpperLink[] {
+    const here = this.links().filter((link) => link.lowerIndex === index && link.lowerNetnsId === undefined);
+    const elsewhere = otherNamespaces().flatMap((namespace) => this.#linksAboveIn(namespace, index));
+    return [...here.map((link) => ({ ...link, netns: undefined })), ...elsewhere];
+  }
+
+  hostHasAddress(ip: IpAddress): boolean {
+    return hasAddress(listAddresses(this.#route), ip);
+  }
+
+  addressesOf(index: number, netns?: string): readonly IpAddress[] {
+    const addresses = this.#in(netns, (socket) => listAddresses(socket));
+    return addresses.filter((address) => address.linkIndex === index).map((address) => address.ip);
+  }
+
+  routeMtu(ip: IpAddress): number | undefined {
+    return routeMtu(listAddresses(this.#route), this.links(), ip);
+  }
+
+  async whoHasUdpPort(family: IpFamily, address: IpAddress, port: number): Promise<string | undefined> {
+    try {
+      return await holderOfUdpPort(this.links(), family, address, port);
+    } catch {
+      return undefined;
+    }
+  }
+
+  close(): void {
+    this.#isolation.close();
+    this.#route.close();
+  }
+
+  #mark(name: string): string {
+    return formatMark({ stateId: this.#stateId, name });
+  }
+
+  #in<T>(netns: string | undefined, use: (socket: NetlinkSocket) => T): T {
+    if (netns === undefined) return use(this.#route);
+    const socket = openRouteSocket(this.#io, netns);
+    try {
+      return use(socket);
+    } finally {
+      socket.close();
+    }
+  }
+
+  /** Also by another name. */
+  #find(name: string, netns: string | undefined): LinkInfo | undefined {
+    return this.#in(netns, (socket) => getLink(socket, name, this.#stateId));
+  }
+
+  #existing(name: string, netns: string | undefined): LinkInfo {
+    const link = this.link(name, netns);
+    if (link === undefined) throw notFound(name, netns);
+    return link;
+  }
+
+  /** A link that may be, or become, an overlay of ours: one without any alias has just been made by the caller. */
+  #overlay(name: string): LinkInfo {
+    const link = this.#existing(name, undefined);
+    if (!link.ours && link.alias !== undefined) throw notOurs(name, undefined, link);
+    return link;
+  }
+
+  #withoutIpv6Addresses(link: LinkInfo): void {
+    try {
+      setLink(this.#route, link, { ip6AddrGenNone: true });
+    } catch (error) {
+      // The host has no IPv6, or the MTU is too small for it: as good.
+      const { errno } = OverlayError.is(error) ? error.details : {};
+      if (errno !== constants.errno.EAFNOSUPPORT) throw error;
+    }
+  }
+
+  #linksAboveIn(namespace: OtherNamespace, index: number): UpperLink[] {
+    let socket: NetlinkSocket;
+    try {
+      socket = new NetlinkSocket(this.#io, { protocol: NETLINK.route, namespace: namespace.path });
+    } catch {
+      // The namespace went, or is not ours to enter; what it hides shows as the kernel's own refusal.
+      return [];
+    }
+    try {
+      const ourId = ourIdIn(socket);
+      if (ourId === undefined) return [];
+      const links = listLinks(socket, this.#stateId);
+      return links.filter((link) => link.lowerIndex === index && link.lowerNetnsId === ourId).map((link) => ({ ...link, netns: namespace.label }));
+    } finally {
+      socket.close();
+    }
+  }
+}

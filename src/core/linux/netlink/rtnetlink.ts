@@ -1,0 +1,55 @@
+// Numbers of rtnetlink that we use, and its fixed headers (rtnetlink(7); include/uapi/linux/{rtnetlink,if_link,if_addr,net_namespace}.h).
+import { concat, host } from './message.ts';
+
+export const RTM = { newLink: 16, delLink: 17, getLink: 18, setLink: 19, newAddr: 20, getAddr: 22, newNsid: 88, getNsid: 90 } as const;
+
+export const AF = { unspec: 0, inet: 2, inet6: 10 } as const;
+
+/** ARPHRD_ETHER (if_arp.h). */
+export const ARPHRD_ETHER = 1;
+
+export const IFF = { up: 0x1, loopback: 0x8, noarp: 0x80, lowerUp: 0x1_0000 } as const;
+
+export const IFLA = {
+  address: 1,
+  ifName: 3,
+  mtu: 4,
+  link: 5,
+  txQueueLength: 13,
+  linkInfo: 18,
+  alias: 20,
+  afSpec: 26,
+  netNsFd: 28,
+  extMask: 29,
+  linkNetnsId: 37,
+} as const;
+export const IFLA_INFO = { kind: 1, data: 2 } as const;
+export const IFLA_MACVLAN_MODE = 1;
+export const MACVLAN_MODE_BRIDGE = 4;
+export const IFLA_INET6_ADDR_GEN_MODE = 8;
+export const IN6_ADDR_GEN_MODE_NONE = 1;
+export const IFLA_VXLAN = { id: 1, local: 4, port: 15, local6: 17, collectMetadata: 25 } as const;
+/** Leaves statistics out of a dump of links (RTEXT_FILTER_SKIP_STATS). */
+export const RTEXT_FILTER_SKIP_STATS = 8;
+
+export const IFA = { address: 1, local: 2, flags: 8 } as const;
+/** Addresses that cannot be bound (yet): duplicate address detection runs, or has found a duplicate. */
+export const IFA_F = { dadFailed: 0x08, tentative: 0x40 } as const;
+export const RT_SCOPE_HOST = 254;
+
+export const NETNSA = { nsid: 1, fd: 3 } as const;
+export const NETNSA_NSID_NOT_ASSIGNED = -1;
+
+export const IFINFO_BYTES = 16;
+export const IFADDR_BYTES = 8;
+export const RTGEN_BYTES = 4;
+
+/** struct ifinfomsg. Only flags whose bit is in `change` are set. */
+export const ifinfomsg = (parts: { index?: number; flags?: number; change?: number }): Uint8Array =>
+  concat([Uint8Array.of(AF.unspec, 0, 0, 0), host.u32(parts.index ?? 0), host.u32(parts.flags ?? 0), host.u32(parts.change ?? 0)]);
+
+/** struct ifaddrmsg, for a dump of all families. */
+export const ifaddrmsg = (index = 0): Uint8Array => concat([new Uint8Array(4), host.u32(index)]);
+
+/** struct rtgenmsg, padded. */
+export const rtgenmsg = (): Uint8Array => new Uint8Array(RTGEN_BYTES);
