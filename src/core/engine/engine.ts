@@ -1,0 +1,211 @@
+// The engine: turn by turn it takes messages from the daemon and frames from TAPs and sockets. It never waits but in the kernel.
+import type { PacketIo } from '@overlayadm/packetio';
+import { MAX_ENGINE_WAIT_MS, MAX_MESSAGES_PER_TURN, MAX_PAGE_ROWS } from '../util/limits.ts';
+import { FramePool } from './frame-pool.ts';
+import { Memory } from './memory.ts';
+import type { CallResult, FromEngine, MuxSpec, PortSpec, ToEngine } from './messages.ts';
+import { Mux } from './mux.ts';
+import { Outbox } from './outbox.ts';
+import { type EngineParts, Port } from './port.ts';
+import { Requests } from './requests.ts';
+
+/** Token of the wake descriptor; ports and muxes get the numbers above. */
+const WAKE_TOKEN = 0;
+/** Most descriptors that one wait reports; the others come with the next. */
+const MAX_READY = 64;
+
+/** How the engine reaches the daemon. */
+export interface EngineDoor {
+  readonly io: PacketIo;
+  /** eventfd that the daemon wakes after it has posted. */
+  readonly wake: number;
+  /** Monotonic ms, asked once a turn. */
+  now(): number;
+  /** The next message of the daemon, undefined when there is none. */
+  take(): ToEngine | undefined;
+  post(message: FromEngine, transfer: ArrayBuffer[]): void;
+}
+
+type Source = Port | Mux;
+
+export class Engine {
+  readonly #door: EngineDoor;
+  readonly #memory: Memory;
+  readonly #parts: EngineParts;
+  readonly #outbox: Outbox;
+  readonly #requests: Requests;
+  readonly #poll: number;
+  readonly #ready = new Uint32Array(MAX_READY);
+  readonly #ports = new Map<number, Port>();
+  readonly #muxes = new Map<number, Mux>();
+  readonly #sources = new Map<number, Source>();
+  readonly #tokens = new Map<Source, number>();
+  #lastToken = WAKE_TOKEN;
+  #now = 0;
+  #messagesLeft = false;
+  #stopped = false;
+
+  constructor(door: EngineDoor, memory = new Memory()) {
+    this.#door = door;
+    this.#memory = memory;
+    this.#outbox = new Outbox(door.post);
+    this.#requests = new Requests(this.#outbox);
+    this.#poll = door.io.openPoll();
+    door.io.pollAdd(this.#poll, door.wake, WAKE_TOKEN);
+    this.#parts = {
+      wire: { io: door.io, arena: memory.arena },
+      memory,
+      pool: new FramePool(memory.pool),
+      outbox: this.#outbox,
+      requests: this.#requests,
+      flush: () => this.#flush(),
+    };
+  }
+
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** One turn. Waits at most `waitMs` for something to do. */
+  turn(waitMs = MAX_ENGINE_WAIT_MS): void {
+    const ready = this.#door.io.wait(this.#poll, this.#ready, this.#messagesLeft ? 0 : waitMs);
+    this.#now = this.#door.now();
+    this.#takeMessages();
+    for (let i = 0; i < ready; i++) this.#serve(this.#ready[i] as number);
+    for (const port of this.#ports.values()) port.cache.expire(this.#now);
+    this.#outbox.flush();
+  }
+
+  #takeMessages(): void {
+    let taken = 0;
+    for (; taken < MAX_MESSAGES_PER_TURN; taken++) {
+      const message = this.#door.take();
+      if (message === undefined) break;
+      this.#handle(message);
+    }
+    this.#messagesLeft = taken === MAX_MESSAGES_PER_TURN;
+    this.#flush();
+  }
+
+  #serve(token: number): void {
+    if (token === WAKE_TOKEN) return this.#door.io.drainWake(this.#door.wake);
+    const source = this.#sources.get(token);
+    // Closed by a message of this very turn.
+    if (source === undefined) return;
+    if (source instanceof Mux) return void source.receive();
+    const errno = -source.readTap(this.#now);
+    if (errno <= 0) return;
+    // Read again, a TAP that is gone would report its error for ever.
+    this.#unwatch(source, source.spec.tap);
+    this.#outbox.post({ op: 'tapFailed', port: source.id, errno });
+  }
+
+  #flush(): void {
+    for (const mux of this.#muxes.values()) mux.sender.flush(this.#now);
+    this.#memory.freeSlots();
+  }
+
+  #handle(message: ToEngine): void {
+    switch (message.op) {
+      case 'openMux':
+        return this.#openMux(message.spec);
+      case 'closeMux':
+        return this.#closeMux(message.call, message.mux);
+      case 'openPort':
+        return this.#openPort(message.spec);
+      case 'closePort':
+        return this.#closePort(message.call, message.port);
+      case 'answers':
+        for (const answer of message.answers) this.#requests.answer(answer, this.#now);
+        return;
+      case 'stop':
+        this.#stopped = true;
+        return this.#done(message.call, undefined);
+      default:
+        return this.#handleForPort(message);
+    }
+  }
+
+  /** Operations on an overlay. One that is gone has no cache and no counters, so its calls are answered with undefined. */
+  #handleForPort(message: Extract<ToEngine, { readonly port: number }>): void {
+    const port = this.#ports.get(message.port);
+    if (port === undefined) return 'call' in message && message.call !== undefined ? this.#done(message.call, undefined) : undefined;
+    switch (message.op) {
+      case 'inject':
+        return port.inject(message.frame);
+      case 'resend':
+        return port.resend(message.frame, this.#now);
+      case 'cacheSet':
+        return port.cache.set(message.mac, message.to, message.fixed, this.#now);
+      case 'cacheRemove': {
+        const known = port.cache.invalidate(message.mac, this.#now);
+        return message.call === undefined ? undefined : this.#done(message.call, known);
+      }
+      case 'cacheGet':
+        return this.#done(message.call, port.cache.get(message.mac));
+      case 'cacheFlush':
+        port.cache.flush(this.#now);
+        return this.#done(message.call, true);
+      case 'cacheIterate':
+        return this.#done(message.call, port.cache.page(message.after, Math.min(message.count, MAX_PAGE_ROWS)));
+      case 'counters':
+        return this.#done(message.call, { ...this.#muxes.get(port.spec.mux)?.counters.read(), ...port.counters.read() });
+    }
+  }
+
+  #done(call: number, result: CallResult): void {
+    this.#outbox.post({ op: 'done', call, result });
+  }
+
+  #openMux(spec: MuxSpec): void {
+    const mux = new Mux(spec, this.#parts.wire, this.#memory);
+    this.#muxes.set(spec.mux, mux);
+    this.#watch(mux, spec.socket);
+  }
+
+  #closeMux(call: number, id: number): void {
+    const mux = this.#muxes.get(id);
+    if (mux !== undefined) {
+      this.#flush();
+      this.#unwatch(mux, mux.spec.socket);
+      this.#muxes.delete(id);
+    }
+    this.#done(call, undefined);
+  }
+
+  #openPort(spec: PortSpec): void {
+    const mux = this.#muxes.get(spec.mux);
+    if (mux === undefined) throw new RangeError(`port ${spec.port} names mux ${spec.mux}, which is not open`);
+    const port = new Port(spec, mux.spec.format, mux.sender, this.#parts);
+    this.#ports.set(spec.port, port);
+    mux.join(port);
+    this.#watch(port, spec.tap);
+  }
+
+  #closePort(call: number, id: number): void {
+    const port = this.#ports.get(id);
+    if (port !== undefined) {
+      port.teardown(this.#now);
+      this.#flush();
+      this.#unwatch(port, port.spec.tap);
+      this.#muxes.get(port.spec.mux)?.leave(port);
+      this.#ports.delete(id);
+    }
+    this.#done(call, port?.counters.read());
+  }
+
+  #watch(source: Source, fd: number): void {
+    const token = ++this.#lastToken;
+    this.#sources.set(token, source);
+    this.#tokens.set(source, token);
+    this.#door.io.pollAdd(this.#poll, fd, token);
+  }
+
+  #unwatch(source: Source, fd: number): void {
+    const token = this.#tokens.get(source);
+    if (token === undefined) return;
+    this.#tokens.delete(source);
+    this.#sources.delete(token);
+    this.#door.io.pollRemove(this.#poll, fd);
+  }
+}

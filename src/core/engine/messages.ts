@@ -1,0 +1,110 @@
+// What daemon and engine say to each other: the operations of illumos /dev/overlay by name. Types only.
+import type { HeaderFormat } from '@overlayadm/api';
+
+/** An underlay address as the packet loop wants it: network order, 4 or 16 bytes. */
+export interface WireDestination {
+  readonly family: 4 | 6;
+  readonly ip: Uint8Array;
+  readonly port: number;
+}
+
+export interface MuxSpec {
+  /** Chosen by the daemon, never used twice. */
+  readonly mux: number;
+  /** Name of the encapsulation, the area of its drop counters. */
+  readonly encap: string;
+  readonly format: HeaderFormat;
+  /** The bound UDP socket, and the send-only sockets beside it. They stay the daemon's: it closes them after `closeMux`. */
+  readonly socket: number;
+  readonly sendSockets: readonly number[];
+}
+
+export interface PortSpec {
+  /** Chosen by the daemon, never used twice. */
+  readonly port: number;
+  readonly mux: number;
+  /** The TAP. It stays the daemon's: it closes it after `closePort` was answered. */
+  readonly tap: number;
+  readonly vnetid: number;
+  /** The header to send, with the vnetid in it. */
+  readonly header: Uint8Array;
+  readonly carriesVlanTag: boolean;
+  /** Every frame goes here; without it targets are looked up. */
+  readonly point?: WireDestination;
+  /** Group frames that are no question are looked up too. */
+  readonly group: boolean;
+  /** Which questions the lookup plugin can answer; the others are dropped and counted. */
+  readonly resolves: boolean;
+  readonly servesDhcp: boolean;
+}
+
+/** The answer to one request: `drop` refuses it, `done` ends a question that was answered with inject or resend. */
+export type EngineAnswer =
+  | { readonly id: number; readonly kind: 'found'; readonly to: WireDestination }
+  | { readonly id: number; readonly kind: 'drop' }
+  | { readonly id: number; readonly kind: 'done' };
+
+export interface CacheEntry {
+  /** Six bytes as one number, so that order is the order of MAC bytes. */
+  readonly mac: number;
+  readonly to: WireDestination | 'drop';
+}
+
+/** `port` names an overlay; `call` comes back in `done`. */
+export type ToEngine =
+  | { readonly op: 'openMux'; readonly spec: MuxSpec }
+  | { readonly op: 'closeMux'; readonly call: number; readonly mux: number }
+  | { readonly op: 'openPort'; readonly spec: PortSpec }
+  | { readonly op: 'closePort'; readonly call: number; readonly port: number }
+  | { readonly op: 'answers'; readonly answers: readonly EngineAnswer[] }
+  /** Towards the VNICs. */
+  | { readonly op: 'inject'; readonly port: number; readonly frame: Uint8Array }
+  /** Into the transmit path, as if a VNIC had sent it. */
+  | { readonly op: 'resend'; readonly port: number; readonly frame: Uint8Array }
+  | { readonly op: 'cacheGet'; readonly call: number; readonly port: number; readonly mac: number }
+  /** `fixed`: set by a person, so never evicted. */
+  | { readonly op: 'cacheSet'; readonly port: number; readonly mac: number; readonly to: WireDestination | 'drop'; readonly fixed: boolean }
+  | { readonly op: 'cacheRemove'; readonly call: number | undefined; readonly port: number; readonly mac: number }
+  | { readonly op: 'cacheFlush'; readonly call: number; readonly port: number }
+  /** Entries with a MAC above `after`, in order; -1 begins. */
+  | { readonly op: 'cacheIterate'; readonly call: number; readonly port: number; readonly after: number; readonly count: number }
+  | { readonly op: 'counters'; readonly call: number; readonly port: number }
+  | { readonly op: 'stop'; readonly call: number };
+
+/** Results of calls, by operation. `undefined` from cacheGet: no such entry. `false` from cacheRemove likewise. */
+export type CallResult = CacheEntry | readonly CacheEntry[] | Readonly<Record<string, number>> | boolean | undefined;
+
+/**
+ * The misses of one turn. Row i: request `ids[i]` of overlay `ports[i]`; its head frame (the first HEAD_BYTES of it for a
+ * target, all of it for a question) ends at `ends[i]` in `bytes` and begins where the one before ends.
+ */
+export interface LookupBatch {
+  readonly op: 'lookups';
+  readonly ids: Float64Array;
+  readonly ports: Uint32Array;
+  /** 0 target or group frame, 1 question, 2 one more asker of the question with this id. */
+  readonly kinds: Uint8Array;
+  readonly ends: Uint32Array;
+  readonly bytes: Uint8Array;
+}
+
+export type FromEngine =
+  | LookupBatch
+  /** These requests are of no interest any more. */
+  | { readonly op: 'aborts'; readonly ids: readonly number[] }
+  | { readonly op: 'done'; readonly call: number; readonly result: CallResult }
+  /** The TAP cannot be read any more: somebody deleted the device. Told once. */
+  | { readonly op: 'tapFailed'; readonly port: number; readonly errno: number }
+  /** A frame did not fit the path: size of the outer IP packet in bytes. At most one a second and overlay. */
+  | { readonly op: 'tooBig'; readonly port: number; readonly to: WireDestination; readonly packetBytes: number };
+
+type WithoutCall<T> = T extends { readonly call: number } ? Omit<T, 'call'> : never;
+/** An operation that is answered. */
+export type EngineCall = WithoutCall<ToEngine>;
+
+/** The daemon's end of the engine. Messages arrive in the order in which they were sent. */
+export interface EngineLink {
+  send(message: ToEngine): void;
+  /** @throws OverlayError ENGINE_GONE when the engine ended before it answered. */
+  call(message: EngineCall): Promise<CallResult>;
+}

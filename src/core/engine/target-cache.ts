@@ -1,0 +1,283 @@
+// The target cache of one overlay: carries out what the state table says, within the bounds of limits.ts.
+import {
+  MAX_LOOKUPS_PER_OVERLAY,
+  MAX_QUEUED_BYTES_PER_OVERLAY,
+  MAX_QUEUED_BYTES_PER_TARGET,
+  MAX_REFUSALS_PER_OVERLAY,
+  MAX_TARGETS_PER_OVERLAY,
+  NEGATIVE_TTL_MS,
+} from '../util/limits.ts';
+import type { Counters, PortCounter } from './counters.ts';
+import { emptyQueue, type FramePool } from './frame-pool.ts';
+import type { CacheEntry, EngineAnswer, WireDestination } from './messages.ts';
+import { HEAD_BYTES, KIND, type Outbox } from './outbox.ts';
+import type { RequestOwner, Requests } from './requests.ts';
+import { STATE, TargetTable } from './target-table.ts';
+import { stepTarget, TARGET_STATES, type TargetEffect, type TargetEvent, type TargetState } from './target-state.ts';
+
+/** What the cache needs of the overlay it belongs to. */
+export interface CacheHost {
+  readonly id: number;
+  readonly counters: Counters<PortCounter>;
+  readonly pool: FramePool;
+  readonly outbox: Outbox;
+  readonly requests: Requests;
+  /** The room to take one waiting frame out of the pool: bytes and where the frame may begin. */
+  slot(): number;
+  readonly arena: Uint8Array;
+  /** Sends the frame at `at` to the destination of `entry`. */
+  emit(at: number, length: number, entry: number): void;
+}
+
+const OVERFLOW_REASONS = ['target.queue-full', 'target.overlay-full', 'target.pool-full', 'target.lookups-full'] as const;
+type OverflowReason = (typeof OVERFLOW_REASONS)[number];
+
+export class TargetCache implements RequestOwner {
+  readonly table = new TargetTable(MAX_TARGETS_PER_OVERLAY + MAX_LOOKUPS_PER_OVERLAY + MAX_REFUSALS_PER_OVERLAY);
+  readonly #host: CacheHost;
+  readonly #queue = emptyQueue();
+  /** Refused targets in the order in which they expire; an entry that is something else by then is passed over. */
+  readonly #refused = new Int32Array(MAX_REFUSALS_PER_OVERLAY);
+  #refusedHead = 0;
+  #refusedCount = 0;
+  #queuedBytes = 0;
+  #lookups = 0;
+  #valid = 0;
+
+  constructor(host: CacheHost) {
+    this.#host = host;
+  }
+
+  /** A frame whose target is not in state forward. `entry` is what table.find() gave. */
+  miss(entry: number, high: number, low: number, at: number, length: number, now: number): void {
+    let found = entry;
+    if (found < 0) {
+      found = this.#insert(high, low);
+      if (found < 0) return this.#host.counters.count('target.table-full');
+    }
+    if (this.table.state[found] === STATE.refused && now >= (this.table.detail[found] as number)) this.table.state[found] = STATE.invalid;
+    const overflow = this.#overflow(found, length);
+    this.#apply(found, overflow === undefined ? 'frame' : 'overflow', now, overflow, at, length);
+  }
+
+  /** The answer to a request of ours that was outstanding. */
+  answer(entry: number, answer: EngineAnswer, now: number): void {
+    this.#lookups--;
+    if (answer.kind !== 'found') return this.#apply(entry, 'refuse', now, 'lookup.refused');
+    this.#setDestination(entry, answer.to);
+    this.#makeRoom(entry, now);
+    this.#apply(entry, 'found', now);
+  }
+
+  set(mac: number, to: WireDestination | 'drop', fixed: boolean, now: number): void {
+    const [high, low] = halves(mac);
+    let entry = this.table.find(high, low);
+    if (entry < 0) entry = this.#insert(high, low);
+    if (entry < 0) return this.#host.counters.count('target.table-full');
+    this.table.setFixed(entry, fixed);
+    this.#makeRoom(entry, now);
+    if (to !== 'drop') this.#setDestination(entry, to);
+    this.#apply(entry, to === 'drop' ? 'set-drop' : 'set-forward', now, 'target.drop');
+  }
+
+  /** True when there was an entry to invalidate; a refusal is ended too, but was no entry. */
+  invalidate(mac: number, now: number): boolean {
+    const entry = this.table.find(...halves(mac));
+    if (entry < 0) return false;
+    const known = isValid(this.table.state[entry] as number);
+    this.#apply(entry, 'invalidate', now);
+    return known;
+  }
+
+  flush(now: number): void {
+    this.table.forEach((entry) => this.#apply(entry, 'invalidate', now));
+  }
+
+  /** Gives back every waiting frame and aborts every lookup. */
+  teardown(now: number): void {
+    this.table.forEach((entry) => this.#apply(entry, 'teardown', now, 'lookup.teardown'));
+  }
+
+  get(mac: number): CacheEntry | undefined {
+    const entry = this.table.find(...halves(mac));
+    return entry >= 0 && isValid(this.table.state[entry] as number) ? this.#read(entry) : undefined;
+  }
+
+  /** The `count` valid entries with the lowest MACs above `after`, in order. */
+  page(after: number, count: number): readonly CacheEntry[] {
+    const keys: number[] = [];
+    const entries: number[] = [];
+    this.table.forEach((entry) => {
+      if (!isValid(this.table.state[entry] as number)) return;
+      const key = this.table.key(entry);
+      if (key <= after || (keys.length === count && key > (keys[count - 1] as number))) return;
+      let at = keys.length;
+      while (at > 0 && (keys[at - 1] as number) > key) at--;
+      keys.splice(at, 0, key);
+      entries.splice(at, 0, entry);
+      keys.length = entries.length = Math.min(keys.length, count);
+    });
+    return entries.map((entry) => this.#read(entry));
+  }
+
+  /** Ends refusals that are over. */
+  expire(now: number): void {
+    while (this.#refusedCount > 0) {
+      const entry = this.#refused[this.#refusedHead] as number;
+      const isRefused = this.table.state[entry] === STATE.refused;
+      if (isRefused && (this.table.detail[entry] as number) > now) return;
+      this.#refusedHead = (this.#refusedHead + 1) % this.#refused.length;
+      this.#refusedCount--;
+      if (isRefused) this.#apply(entry, 'expire', now);
+    }
+  }
+
+  #insert(high: number, low: number): number {
+    return this.table.insert(high, low);
+  }
+
+  /** Before an entry becomes valid: there may be MAX_TARGETS_PER_OVERLAY of these. */
+  #makeRoom(entry: number, now: number): void {
+    if (isValid(this.table.state[entry] as number) || this.#valid < MAX_TARGETS_PER_OVERLAY) return;
+    const victim = this.table.evictable();
+    if (victim < 0) return;
+    this.#apply(victim, 'evict', now);
+    this.#host.counters.count('target.evicted');
+  }
+
+  #overflow(entry: number, length: number): OverflowReason | undefined {
+    const state = this.table.state[entry] as number;
+    if (state !== STATE.invalid && state !== STATE.pending) return undefined;
+    if ((this.table.queuedBytes[entry] as number) + length > MAX_QUEUED_BYTES_PER_TARGET) return 'target.queue-full';
+    if (this.#queuedBytes + length > MAX_QUEUED_BYTES_PER_OVERLAY) return 'target.overlay-full';
+    if (!this.#host.pool.hasRoom(length)) return 'target.pool-full';
+    return state === STATE.invalid && this.#lookups >= MAX_LOOKUPS_PER_OVERLAY ? 'target.lookups-full' : undefined;
+  }
+
+  #apply(entry: number, event: TargetEvent, now: number, reason?: PortCounter, at = 0, length = 0): void {
+    const before = this.table.state[entry] as number;
+    const { next, effects } = stepTarget(TARGET_STATES[before] as TargetState, event);
+    const after = STATE[next];
+    this.table.state[entry] = after;
+    this.#valid += Number(isValid(after)) - Number(isValid(before));
+    for (const effect of effects) this.#carryOut(effect, entry, before, reason, at, length);
+    if (after === STATE.refused && before !== STATE.refused) this.#rememberRefusal(entry, now);
+    else if (after === STATE.invalid) this.table.remove(entry);
+  }
+
+  #carryOut(effect: TargetEffect, entry: number, before: number, reason: PortCounter | undefined, at: number, length: number): void {
+    switch (effect) {
+      case 'queue':
+        return this.#enqueue(entry, at, length);
+      case 'ask':
+        return this.#ask(entry);
+      case 'abort':
+        this.#lookups--;
+        return this.#host.requests.abort(this.table.detail[entry] as number);
+      case 'send':
+        return this.#host.emit(at, length, entry);
+      case 'send-queue':
+        return this.#sendQueue(entry);
+      case 'drop-queue':
+        return this.#dropQueue(entry, reason ?? 'lookup.refused');
+      case 'drop-frame':
+        return this.#host.counters.count(reason ?? (before === STATE.refused ? 'target.refused' : 'target.drop'));
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #ask(entry: number): void {
+    const { outbox, requests, id, pool, counters } = this.#host;
+    const request = requests.begin(this, entry);
+    this.table.detail[entry] = request;
+    this.#lookups++;
+    const { bytes, at } = outbox.room(HEAD_BYTES);
+    outbox.add(request, id, KIND.target, pool.peek(this.#load(entry), bytes, at, HEAD_BYTES));
+    counters.count('lookup.asked');
+  }
+
+  #enqueue(entry: number, at: number, length: number): void {
+    const queue = this.#load(entry);
+    this.#host.pool.push(queue, this.#host.arena, at, length);
+    this.#store(entry);
+    this.table.queuedBytes[entry] = (this.table.queuedBytes[entry] as number) + length;
+    this.#queuedBytes += length;
+    this.#host.counters.count('lookup.queued');
+  }
+
+  #sendQueue(entry: number): void {
+    const { pool, arena } = this.#host;
+    const queue = this.#load(entry);
+    for (;;) {
+      const at = this.#host.slot();
+      const length = pool.shift(queue, arena, at);
+      if (length === 0) break;
+      this.#host.emit(at, length, entry);
+    }
+    this.#emptied(entry);
+  }
+
+  #dropQueue(entry: number, reason: PortCounter): void {
+    const queue = this.#load(entry);
+    let frames = 0;
+    while (this.#host.pool.discard(queue) > 0) frames++;
+    this.#host.counters.count(reason, frames);
+    this.#emptied(entry);
+  }
+
+  #emptied(entry: number): void {
+    this.#store(entry);
+    this.#queuedBytes -= this.table.queuedBytes[entry] as number;
+    this.table.queuedBytes[entry] = 0;
+  }
+
+  #rememberRefusal(entry: number, now: number): void {
+    if (this.#refusedCount === this.#refused.length) return this.#forget(entry);
+    this.table.detail[entry] = now + NEGATIVE_TTL_MS;
+    this.#refused[(this.#refusedHead + this.#refusedCount) % this.#refused.length] = entry;
+    this.#refusedCount++;
+  }
+
+  #forget(entry: number): void {
+    this.table.remove(entry);
+  }
+
+  /** One queue object serves all entries, so that a miss allocates nothing. */
+  #load(entry: number): { head: number; tail: number } {
+    this.#queue.head = this.table.queueHead[entry] as number;
+    this.#queue.tail = this.table.queueTail[entry] as number;
+    return this.#queue;
+  }
+
+  #store(entry: number): void {
+    this.table.queueHead[entry] = this.#queue.head;
+    this.table.queueTail[entry] = this.#queue.tail;
+  }
+
+  #setDestination(entry: number, to: WireDestination): void {
+    this.table.family[entry] = to.family;
+    this.table.udpPort[entry] = to.port;
+    writeAddress(this.table.address, 4 * entry, to.ip);
+  }
+
+  #read(entry: number): CacheEntry {
+    const mac = this.table.key(entry);
+    if (this.table.state[entry] === STATE.drop) return { mac, to: 'drop' };
+    const family = this.table.family[entry] === 4 ? 4 : 6;
+    const words = this.table.address.slice(4 * entry, 4 * entry + 4);
+    return { mac, to: { family, ip: new Uint8Array(words.buffer, 0, family === 4 ? 4 : 16).slice(), port: this.table.udpPort[entry] as number } };
+  }
+}
+
+const isValid = (state: number): boolean => state === STATE.forward || state === STATE.drop;
+
+/** The two halves in which the table keeps a MAC. */
+export const halves = (mac: number): [high: number, low: number] => [Math.floor(mac / 0x1_0000_0000), mac | 0];
+
+/** 4 or 16 bytes, in the order in which they stand, into four words. */
+export function writeAddress(words: Uint32Array, at: number, ip: Uint8Array): void {
+  const bytes = new Uint8Array(words.buffer, words.byteOffset + 4 * at, 16);
+  bytes.fill(0);
+  bytes.set(ip);
+}
