@@ -155,6 +155,15 @@ test('what the kernel refuses', async () => {
   expect(thrownBy(() => io.close(0x7fff_fff0))).toMatchObject({ code: 'EBADF', syscall: 'close' });
 });
 
+test('an IPv6 socket leaves the port to IPv4', async (context) => {
+  context.skip(!family6, 'no IPv6 loopback on this machine');
+  const port = await freePort();
+  const options = { port, receiveBufferBytes: 4096, sendBufferBytes: 4096, sendOnly: true } as const;
+  opened(io.openUdp({ ...options, family: 6, address: new Uint8Array(16) }));
+  const both = thrownBy(() => opened(io.openUdp({ ...options, family: 4, address: new Uint8Array(4) })));
+  expect(both).toBeUndefined();
+});
+
 test('sockets are non-blocking and close-on-exec', () => {
   const flags = descriptorFlags(opened(openLoopback(io, 0)));
   expect(flags & 0o2004000).toBe(0o2004000);

@@ -52,9 +52,9 @@ export class TapDriver implements DatapathDriver {
     });
     const { index } = kernel.prepareOverlayLink(spec.name, { mtu: spec.mtu });
     const id = ++this.#last;
-    const { vnetid, header, carriesVlanTag, group, resolves, servesDhcp, point } = spec;
+    const { vnetid, mtu, header, carriesVlanTag, group, resolves, servesDhcp, point } = spec;
     const dynamic = { group, resolves, servesDhcp, ...(point === undefined ? {} : { point }) };
-    engine.send({ op: 'openPort', spec: { port: id, mux: mux.id, tap, vnetid, header, carriesVlanTag, ...dynamic } });
+    engine.send({ op: 'openPort', spec: { port: id, mux: mux.id, tap, vnetid, mtu, header, carriesVlanTag, ...dynamic } });
     unwind.add(async () => void (await engine.call({ op: 'closePort', port: id })));
     const undo = unwind.keep();
     return { driver: 'tap', id, linkIndex: index, close: () => this.#serial.run(() => closeAll(undo, report)) };

@@ -33,8 +33,11 @@ export const PORT_COUNTERS = [
   // Drops on the way in.
   'rx.short',
   'rx.vlan-not-carried',
+  'rx.too-long',
   'tap.failed',
-  // Not a drop: an entry made room for another.
+  // Not drops: work that the sender left to hardware (wire/offload.ts), an entry that made room for another.
+  'rx.checksum-completed',
+  'rx.segmented',
   'target.evicted',
 ] as const;
 export type PortCounter = (typeof PORT_COUNTERS)[number];

@@ -1,26 +1,32 @@
 // The engine's one arena and how it is divided: incoming frames, slots for single frames, frames that wait.
 import { HEADROOM_BYTES, MAX_BATCH_FRAMES, MAX_FRAME_BYTES, MISS_POOL_BYTES } from '../util/limits.ts';
 
-/** Longest header of an encapsulation with options (a counted length), which stands before a frame that comes in. Bytes. */
-const MAX_HEADER_BYTES = 320;
 const CACHE_LINE_BYTES = 64;
 const roundUp = (bytes: number): number => Math.ceil(bytes / CACHE_LINE_BYTES) * CACHE_LINE_BYTES;
 
-/** A slot for one datagram. No multiple of 4096: else the headers of a batch would all compete for the same lines of the L1 cache. */
-export const SLOT_BYTES = roundUp(MAX_HEADER_BYTES + MAX_FRAME_BYTES);
-const FRAMES_BYTES = SLOT_BYTES * MAX_BATCH_FRAMES;
+/**
+ * A slot for one datagram: the largest that UDP carries (65507 bytes), because a sender on a virtual link may leave
+ * segmentation undone (wire/offload.ts). No multiple of 4096: else the headers of a batch would all compete for the same
+ * lines of the L1 cache. Memory is taken by what is used of it only.
+ */
+export const DATAGRAM_BYTES = 65_600;
+const FRAMES_BYTES = DATAGRAM_BYTES * MAX_BATCH_FRAMES;
+/** A slot for one frame of ours and its header. */
+const SLOT_BYTES = roundUp(HEADROOM_BYTES + MAX_FRAME_BYTES);
+
+const SLOTS_END = FRAMES_BYTES + SLOT_BYTES * MAX_BATCH_FRAMES;
 
 export class Memory {
   readonly arena: Uint8Array;
-  /** Where a batch is read to: frames from a TAP one behind the other, or datagrams in slots of SLOT_BYTES. */
+  /** Where a batch is read to: frames from a TAP one behind the other, or datagrams in slots of DATAGRAM_BYTES. */
   readonly frames = { start: 0, end: FRAMES_BYTES } as const;
   /** Where frames wait. */
   readonly pool: Uint8Array;
   #slots = 0;
 
   constructor(poolBytes = MISS_POOL_BYTES) {
-    this.arena = new Uint8Array(2 * FRAMES_BYTES + poolBytes);
-    this.pool = this.arena.subarray(2 * FRAMES_BYTES);
+    this.arena = new Uint8Array(SLOTS_END + poolBytes);
+    this.pool = this.arena.subarray(SLOTS_END);
   }
 
   get isSpent(): boolean {

@@ -26,6 +26,8 @@ export interface PortSpec {
   /** The TAP. It stays the daemon's: it closes it after `closePort` was answered. */
   readonly tap: number;
   readonly vnetid: number;
+  /** Largest IP packet in a frame, bytes. */
+  readonly mtu: number;
   /** The header to send, with the vnetid in it. */
   readonly header: Uint8Array;
   readonly carriesVlanTag: boolean;

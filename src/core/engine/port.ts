@@ -136,9 +136,8 @@ export class Port {
     this.counters.add(this.#rxBytes, frames * length);
   }
 
-  refuseReceived(reason: 'rx.short' | 'rx.vlan-not-carried' | 'tap.failed'): false {
+  refuseReceived(reason: 'rx.short' | 'rx.vlan-not-carried' | 'rx.too-long' | 'tap.failed'): void {
     this.counters.count(reason);
-    return false;
   }
 
   /** A frame made by the daemon, as if a VNIC had sent it. */

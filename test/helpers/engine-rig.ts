@@ -1,0 +1,117 @@
+// One engine with simulated I/O, turn by turn: what tests of the engine drive.
+import type { HeaderFormat } from '@overlayadm/api';
+import { Engine } from '../../src/core/engine/engine.ts';
+import { Memory } from '../../src/core/engine/memory.ts';
+import type { CallResult, EngineAnswer, EngineCall, FromEngine, LookupBatch, PortSpec, ToEngine, WireDestination } from '../../src/core/engine/messages.ts';
+import { compileHeader } from '../../src/core/wire/header-format.ts';
+import { SimIo, SimUnderlay } from './sim-io.ts';
+
+export const VXLAN_FORMAT: HeaderFormat = {
+  carrier: { over: 'udp' },
+  template: [0x08, 0, 0, 0, 0, 0, 0, 0],
+  vnetid: { bit: 32, bits: 24 },
+  accept: [{ at: 0, mask: [0x08], value: [0x08], dropReason: 'vxlan.i-flag-clear' }],
+  length: { kind: 'fixed' },
+  entropy: 'udp-source-port',
+  kernelKind: 'vxlan',
+};
+
+export interface Asked {
+  readonly id: number;
+  readonly port: number;
+  readonly kind: number;
+  readonly frame: Uint8Array;
+}
+
+export const to = (last: number, port = 4789): WireDestination => ({ family: 4, ip: Uint8Array.of(192, 0, 2, last), port });
+
+export class EngineRig {
+  readonly underlay: SimUnderlay;
+  readonly io: SimIo;
+  readonly engine: Engine;
+  readonly posted: FromEngine[] = [];
+  now = 0;
+  readonly #inbox: ToEngine[] = [];
+  #call = 0;
+  #socket: number;
+
+  /** @param address last octet of this host's underlay address, 192.0.2.N. */
+  constructor(address = 1, underlay = new SimUnderlay(), poolBytes = 4 * 1024 * 1024) {
+    this.underlay = underlay;
+    this.io = new SimIo(underlay);
+    this.engine = new Engine(
+      {
+        io: this.io,
+        wake: this.io.openWake(),
+        now: () => this.now,
+        take: () => this.#inbox.shift(),
+        post: (message) => this.posted.push(message),
+      },
+      new Memory(poolBytes),
+    );
+    const listen = { family: 4, address: Uint8Array.of(192, 0, 2, address), receiveBufferBytes: 0, sendBufferBytes: 0 } as const;
+    this.#socket = this.io.openUdp({ ...listen, port: 4789, sendOnly: false });
+    const sendSockets = [50001, 50002].map((port) => this.io.openUdp({ ...listen, port, sendOnly: true }));
+    this.send({ op: 'openMux', spec: { mux: 1, encap: 'vxlan', format: VXLAN_FORMAT, socket: this.#socket, sendSockets } });
+  }
+
+  send(message: ToEngine): void {
+    this.#inbox.push(message);
+  }
+
+  call(message: EngineCall): CallResult {
+    const call = ++this.#call;
+    this.send({ ...message, call } as ToEngine);
+    this.turn();
+    const done = this.posted.find((posted) => posted.op === 'done' && posted.call === call);
+    if (done?.op !== 'done') throw new Error(`no answer to ${message.op}`);
+    return done.result;
+  }
+
+  turn(): void {
+    this.engine.turn(0);
+  }
+
+  /** Opens overlay `port` (TAP `overlayN`, vnetid 100 + N). */
+  open(port: number, options: Partial<PortSpec> = {}): ReturnType<SimIo['tap']> {
+    const name = `overlay${port}`;
+    const vnetid = 100 + port;
+    const dynamic = { carriesVlanTag: true, group: false, resolves: true, servesDhcp: true };
+    const spec = { port, mux: 1, tap: this.io.openTap({ name, exclusive: true }), vnetid, mtu: 1400, header: compileHeader(VXLAN_FORMAT, vnetid) };
+    this.send({ op: 'openPort', spec: { ...spec, ...dynamic, ...options } });
+    this.turn();
+    return this.io.tap(name);
+  }
+
+  /** Requests posted since the last call. */
+  asked(): Asked[] {
+    const batches = this.posted.filter((message): message is LookupBatch => message.op === 'lookups');
+    for (const batch of batches) this.posted.splice(this.posted.indexOf(batch), 1);
+    return batches.flatMap((batch) =>
+      Array.from(batch.ids, (id, row) => ({
+        id,
+        port: batch.ports[row] as number,
+        kind: batch.kinds[row] as number,
+        frame: batch.bytes.slice(row === 0 ? 0 : batch.ends[row - 1], batch.ends[row]),
+      })),
+    );
+  }
+
+  aborted(): number[] {
+    return this.posted.flatMap((message) => (message.op === 'aborts' ? message.ids : []));
+  }
+
+  answer(...answers: EngineAnswer[]): void {
+    this.send({ op: 'answers', answers });
+    this.turn();
+  }
+
+  counters(port: number): Readonly<Record<string, number>> {
+    return this.call({ op: 'counters', port }) as Readonly<Record<string, number>>;
+  }
+
+  /** Datagrams that left, and are then forgotten. */
+  sent(): { readonly to: string; readonly from: string; readonly bytes: Uint8Array }[] {
+    return this.underlay.carried.splice(0);
+  }
+}

@@ -1,0 +1,230 @@
+// A packet addon in memory: TAP devices whose frames are arrays, and an underlay that carries datagrams between sockets.
+import { FRAME, FRAME_WORDS, type PacketIo, SEND, SEND_WORDS, type TapOptions, TRUNCATED, type UdpOptions } from '@overlayadm/packetio';
+
+export interface Datagram {
+  readonly from: string;
+  readonly to: string;
+  readonly bytes: Uint8Array;
+}
+
+/** `192.0.2.1 4789` */
+const where = (address: Uint8Array, port: number): string => `${address.join('.')} ${port}`;
+
+/** What several SimIo have in common: the network between the hosts. Nothing is lost in it unless `carry` says so. */
+export class SimUnderlay {
+  readonly #sockets = new Map<string, Uint8Array[]>();
+  /** Every datagram that was sent, for tests to look at. */
+  readonly carried: Datagram[] = [];
+  /** An errno refuses the datagram at the sender, as a real send does. */
+  carry: (datagram: Datagram) => number = () => 0;
+
+  bind(name: string): Uint8Array[] | undefined {
+    if (this.#sockets.has(name)) return undefined;
+    const queue: Uint8Array[] = [];
+    this.#sockets.set(name, queue);
+    return queue;
+  }
+
+  unbind(name: string): void {
+    this.#sockets.delete(name);
+  }
+
+  send(datagram: Datagram): number {
+    const errno = this.carry(datagram);
+    if (errno !== 0) return errno;
+    this.carried.push(datagram);
+    this.#sockets.get(datagram.to)?.push(datagram.bytes);
+    return 0;
+  }
+}
+
+type Descriptor =
+  | { readonly kind: 'tap'; readonly name: string; readonly out: Uint8Array[]; readonly in: Uint8Array[]; failure: number }
+  | { readonly kind: 'udp'; readonly name: string; readonly sendOnly: boolean; readonly queue: Uint8Array[] }
+  | { readonly kind: 'poll'; readonly watched: Map<number, number> }
+  | { readonly kind: 'wake'; pending: boolean };
+
+function systemError(code: string, errno: number, syscall: string): Error {
+  return Object.assign(new Error(`${code}: ${syscall}`), { code, errno, syscall });
+}
+
+export class SimIo implements PacketIo {
+  readonly #underlay: SimUnderlay;
+  readonly #descriptors = new Map<number, Descriptor>();
+  #last = 100;
+  /** Calls of send(), for tests that count batches. */
+  sends = 0;
+
+  constructor(underlay: SimUnderlay) {
+    this.#underlay = underlay;
+  }
+
+  /** Descriptors that are open: none may be left when a host has stopped. */
+  get open(): number {
+    return this.#descriptors.size;
+  }
+
+  /** The VNIC side of a TAP: what is pushed to `out` is read by the engine, what the engine writes is in `in`. */
+  tap(name: string): { readonly out: Uint8Array[]; readonly in: Uint8Array[]; failure: number } {
+    for (const descriptor of this.#descriptors.values()) if (descriptor.kind === 'tap' && descriptor.name === name) return descriptor;
+    throw new Error(`no TAP ${name}`);
+  }
+
+  openTap({ name, exclusive }: TapOptions): number {
+    for (const descriptor of this.#descriptors.values())
+      if (exclusive && descriptor.kind === 'tap' && descriptor.name === name) throw systemError('EBUSY', 16, 'TUNSETIFF');
+    return this.#add({ kind: 'tap', name, out: [], in: [], failure: 0 });
+  }
+
+  openUdp({ address, port, sendOnly }: UdpOptions): number {
+    const name = where(address, port);
+    const queue = this.#underlay.bind(name);
+    if (queue === undefined) throw systemError('EADDRINUSE', 98, 'bind');
+    return this.#add({ kind: 'udp', name, sendOnly, queue });
+  }
+
+  openWake(): number {
+    return this.#add({ kind: 'wake', pending: false });
+  }
+
+  openPoll(): number {
+    return this.#add({ kind: 'poll', watched: new Map() });
+  }
+
+  close(fd: number): void {
+    const descriptor = this.#descriptors.get(fd);
+    if (descriptor === undefined) throw systemError('EBADF', 9, 'close');
+    if (descriptor.kind === 'udp') this.#underlay.unbind(descriptor.name);
+    this.#descriptors.delete(fd);
+    for (const other of this.#descriptors.values()) if (other.kind === 'poll') other.watched.delete(fd);
+  }
+
+  pollAdd(poll: number, fd: number, token: number): void {
+    const descriptor = this.#get(poll);
+    if (descriptor.kind === 'poll') descriptor.watched.set(fd, token);
+  }
+
+  pollRemove(poll: number, fd: number): void {
+    const descriptor = this.#get(poll);
+    if (descriptor.kind === 'poll') descriptor.watched.delete(fd);
+  }
+
+  wait(poll: number, tokens: Uint32Array): number {
+    const descriptor = this.#get(poll);
+    let count = 0;
+    if (descriptor.kind !== 'poll') return 0;
+    for (const [fd, token] of descriptor.watched) if (count < tokens.length && this.#isReady(this.#get(fd))) tokens[count++] = token;
+    return count;
+  }
+
+  wake(fd: number): void {
+    const descriptor = this.#get(fd);
+    if (descriptor.kind === 'wake') descriptor.pending = true;
+  }
+
+  drainWake(fd: number): void {
+    const descriptor = this.#get(fd);
+    if (descriptor.kind === 'wake') descriptor.pending = false;
+  }
+
+  readTap(fd: number, arena: Uint8Array, table: Uint32Array, start: number, end: number, headroom: number, room: number, max: number): number {
+    const tap = this.#get(fd);
+    if (tap.kind !== 'tap') throw new TypeError('no TAP');
+    if (tap.failure !== 0) return -tap.failure;
+    let at = start + headroom;
+    let count = 0;
+    while (count < max && at + room <= end && tap.out.length > 0) {
+      const frame = tap.out.shift() as Uint8Array;
+      this.#put(arena, table, count++, at, frame, fd);
+      at = Math.ceil((at + frame.length) / 64) * 64 + headroom;
+    }
+    return count;
+  }
+
+  receive(fd: number, arena: Uint8Array, table: Uint32Array, start: number, stride: number, max: number): number {
+    const socket = this.#get(fd);
+    if (socket.kind !== 'udp') throw new TypeError('no socket');
+    let count = 0;
+    while (count < max && socket.queue.length > 0) {
+      const bytes = socket.queue.shift() as Uint8Array;
+      this.#put(arena, table, count, start + count * stride, bytes.subarray(0, stride), fd);
+      if (bytes.length > stride) table[count * FRAME_WORDS + FRAME.length] = TRUNCATED;
+      count++;
+    }
+    return count;
+  }
+
+  send(sockets: Int32Array, arena: Uint8Array, table: Uint32Array, count: number): number {
+    this.sends++;
+    let sent = 0;
+    for (let i = 0; i < count; i++) {
+      const row = i * SEND_WORDS;
+      const socket = this.#get(sockets[table[row + SEND.socket] as number] as number);
+      if (socket.kind !== 'udp') throw new TypeError('no socket');
+      const offset = table[row + SEND.offset] as number;
+      const bytes = arena.slice(offset, offset + (table[row + SEND.length] as number));
+      const words = table.slice(row + SEND.address, row + SEND.address + 4);
+      const address = new Uint8Array(words.buffer).slice(0, table[row + SEND.family] === 4 ? 4 : 16);
+      const errno = this.#underlay.send({ from: socket.name, to: where(address, table[row + SEND.port] as number), bytes });
+      table[row + SEND.errno] = errno;
+      if (errno === 0) sent++;
+    }
+    return sent;
+  }
+
+  writeTaps(arena: Uint8Array, table: Uint32Array, count: number): number {
+    let written = 0;
+    for (let i = 0; i < count; i++) {
+      const row = i * FRAME_WORDS;
+      const tap = this.#get(table[row + FRAME.fd] as number);
+      if (tap.kind !== 'tap') throw new TypeError('no TAP');
+      table[row + FRAME.errno] = tap.failure;
+      if (tap.failure !== 0) continue;
+      const offset = table[row + FRAME.offset] as number;
+      tap.in.push(arena.slice(offset, offset + (table[row + FRAME.length] as number)));
+      written++;
+    }
+    return written;
+  }
+
+  openNetlink(): number {
+    throw new Error('a simulated host has no netlink');
+  }
+  netlinkSend(): void {
+    throw new Error('a simulated host has no netlink');
+  }
+  netlinkReceive(): number {
+    throw new Error('a simulated host has no netlink');
+  }
+  /** Whoever can open the socket of a simulated host is root. */
+  peerCredentials(): { pid: number; uid: number; gid: number; groups: readonly number[] } {
+    return { pid: process.pid, uid: 0, gid: 0, groups: [] };
+  }
+  lockFile(): number {
+    return this.openWake();
+  }
+  setParentDeathSignal(): void {}
+  notify(): void {}
+
+  #put(arena: Uint8Array, table: Uint32Array, row: number, at: number, bytes: Uint8Array, fd: number): void {
+    arena.set(bytes, at);
+    table.set([at, bytes.length, fd, 0], row * FRAME_WORDS);
+  }
+
+  #isReady(descriptor: Descriptor): boolean {
+    if (descriptor.kind === 'tap') return descriptor.out.length > 0 || descriptor.failure !== 0;
+    if (descriptor.kind === 'udp') return descriptor.queue.length > 0;
+    return descriptor.kind === 'wake' && descriptor.pending;
+  }
+
+  #add(descriptor: Descriptor): number {
+    this.#descriptors.set(++this.#last, descriptor);
+    return this.#last;
+  }
+
+  #get(fd: number): Descriptor {
+    const descriptor = this.#descriptors.get(fd);
+    if (descriptor === undefined) throw systemError('EBADF', 9, 'descriptor');
+    return descriptor;
+  }
+}
