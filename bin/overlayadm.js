@@ -1,0 +1,17 @@
+// Starts one command of overlayadm. Plugins that people installed are loaded only when the command is none of ours.
+import './node-version.js';
+
+const { useCompileCache } = await import('./compile-cache.js');
+useCompileCache();
+
+// We checked the version ourselves; and plugins are kept in one place for everybody, not per user as oclif would.
+process.env.OCLIF_DISABLE_ENGINE_WARNING = '1';
+process.env.OVERLAYADM_DATA_DIR ||= '/var/lib/overlayadm/plugins';
+
+const { execute } = await import('@oclif/core');
+const { isOurs } = await import('./our-commands.js');
+const { fileURLToPath } = await import('node:url');
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+// An installed plugin may have a hook that runs on every command; ours, which root runs, must not load it.
+await execute({ loadOptions: { root, userPlugins: !isOurs(root, process.argv[2]), devPlugins: false } });

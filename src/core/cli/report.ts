@@ -1,0 +1,79 @@
+// How an error is shown: `overlayadm: what happened`, what to do below it, the usage line where it was typed wrongly.
+import { messageOf, OverlayError } from '../rpc/errors.ts';
+import { printable } from './table.ts';
+import { USAGE, usageError } from './usage.ts';
+
+const PROGRAM = 'overlayadm';
+
+export interface ErrorReport {
+  readonly code: string;
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly advice?: string;
+}
+
+/** oclif marks its errors with `oclif`; those of its parser carry the whole configuration, so only their text is taken. */
+interface OclifError extends Error {
+  readonly oclif: object;
+  readonly code?: unknown;
+  readonly flags?: unknown;
+  readonly args?: unknown;
+}
+
+/** Every error as one of ours: mistakes found by oclif become USAGE, anything unknown INTERNAL. */
+export function toOverlayError(error: unknown): OverlayError {
+  if (OverlayError.is(error)) return error;
+  // The one error of oclif that is not about what was typed: a command's own file cannot be loaded.
+  if (isOclifError(error) && error.code !== 'MODULE_NOT_FOUND') return usageError(oclifText(error));
+  return new OverlayError('INTERNAL', `internal error: ${messageOf(error)}`, {
+    cause: error,
+    advice: 'This is a mistake in overlayadm; please report it with the output of the same command under DEBUG=*.',
+  });
+}
+
+function isOclifError(error: unknown): error is OclifError {
+  return error instanceof Error && 'oclif' in error && typeof error.oclif === 'object' && error.oclif !== null;
+}
+
+/** dladm's words where it has some, else the first paragraph of oclif's without its hint at --help. */
+function oclifText(error: OclifError): string {
+  if (Array.isArray(error.flags)) return `unrecognized option '${error.flags.join("', '")}'`;
+  if (Array.isArray(error.args) && error.message.startsWith('Missing ')) return `missing operand: ${error.args.map((arg) => arg.name).join(', ')}`;
+  const wanting = /^Flag (--\S+) expects a value/.exec(error.message);
+  if (wanting) return `option '${wanting[1]}' requires a value`;
+  const unknown = /^[Cc]ommand (.+) not found/.exec(error.message);
+  if (unknown) return `unknown subcommand '${unknown[1]}'`;
+  return error.message.replace(/\nSee more help with --help$/, '').replace(/\s*\n\s*/g, ' ');
+}
+
+/** Status 2 for what was typed wrongly, else 1. */
+export const exitStatusOf = (error: OverlayError): number => (error.code === USAGE ? 2 : 1);
+
+/** Lines for stderr, without the last line feed. */
+export function reportLines(error: OverlayError, usage: string | undefined): string[] {
+  const lines = [`${PROGRAM}: ${printable(error.message)}`];
+  if (error.advice !== undefined) lines.push(...error.advice.split('\n').map((line) => `  ${printable(line)}`));
+  if (error.code === USAGE && usage !== undefined) lines.push(`usage: ${PROGRAM} ${usage}`);
+  return lines;
+}
+
+export const warningLine = (text: string): string => `${PROGRAM}: warning: ${printable(text)}`;
+
+/** What --json shows for an error. */
+export function reportJson(error: OverlayError): { readonly error: ErrorReport } {
+  const { code, message, details, advice } = error;
+  return { error: { code, message, details, ...(advice === undefined ? {} : { advice }) } };
+}
+
+/**
+ * `failed to delete overlay0: link busy`, from an error that may name its object or the failure itself already; a text
+ * that tells of the object in its own words, as "lo is not an overlay", stays as it is.
+ */
+export function failureOf(failure: string, name: string, message: string): string {
+  return message.startsWith(`${name}: `) ? `${failure} ${message}` : message;
+}
+
+/** Where an error comes from, for those who asked oclif to be talkative: DEBUG set to anything. */
+export function stackLines(error: unknown): string[] {
+  return process.env.DEBUG && error instanceof Error && error.stack !== undefined ? [error.stack] : [];
+}

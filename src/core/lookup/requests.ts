@@ -1,0 +1,71 @@
+// Outstanding requests of one instance: every one leaves exactly once, by an answer, a time-out, an abort or a refusal.
+import { LOOKUP_TIMEOUT_MS, MAX_ASKS } from '../util/limits.ts';
+import type { Answer, Ask } from '../varpd/protocol.ts';
+
+interface Outstanding {
+  readonly ask: Ask;
+  /** ms of the clock */
+  readonly deadline: number;
+  /** How often it was put to a host. */
+  asks: number;
+}
+
+type Kind = Ask['kind'];
+const ANSWERS: Readonly<Record<Kind, Answer['kind']>> = { lookup: 'found', resolve: 'resolved', dhcp: 'resolved' };
+
+/** Time is passed in, ms. */
+export class Requests {
+  /** In the order of their deadlines, because all have the same time. */
+  readonly #byId = new Map<number, Outstanding>();
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  add(asks: readonly Ask[], now: number): void {
+    for (const ask of asks) this.#byId.set(ask.id, { ask, deadline: now + LOOKUP_TIMEOUT_MS, asks: 0 });
+  }
+
+  /** These are on their way to a host. */
+  sent(asks: readonly Ask[]): void {
+    for (const { id } of asks) {
+      const request = this.#byId.get(id);
+      if (request !== undefined) request.asks++;
+    }
+  }
+
+  all(): readonly Ask[] {
+    return [...this.#byId.values()].map(({ ask }) => ask);
+  }
+
+  /** `late` for an id that is not outstanding any more; `wrong` when this is no answer to that question. */
+  take(answer: Answer): 'taken' | 'late' | 'wrong' {
+    const request = this.#byId.get(answer.id);
+    if (request === undefined) return 'late';
+    if (answer.kind !== 'drop' && answer.kind !== ANSWERS[request.ask.kind]) return 'wrong';
+    this.#byId.delete(answer.id);
+    return 'taken';
+  }
+
+  remove(ids: readonly number[]): readonly number[] {
+    return ids.filter((id) => this.#byId.delete(id));
+  }
+
+  /** Takes out what should have been answered by now. */
+  expire(now: number): readonly number[] {
+    const late: number[] = [];
+    for (const [id, { deadline }] of this.#byId) {
+      if (deadline > now) break;
+      late.push(id);
+    }
+    return this.remove(late);
+  }
+
+  /** The host died: takes out what was put to hosts too often already. */
+  hostDied(): readonly number[] {
+    const tired = [...this.#byId].filter(([, { asks }]) => asks >= MAX_ASKS).map(([id]) => id);
+    return this.remove(tired);
+  }
+}
+
+export const dropAll = (ids: readonly number[], reason: string): readonly Answer[] => ids.map((id) => ({ id, kind: 'drop', reason }));

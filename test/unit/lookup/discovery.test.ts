@@ -1,0 +1,102 @@
+// Which plugins there are: bundled, linked, broken; and what is left when nobody can be asked.
+import { chmodSync, cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { bundledProviders, discoverProviders, systemDiscovery } from '../../../src/core/lookup/discovery.ts';
+import { skipUnless } from '../../helpers/requirements.ts';
+import { temporaryFolder } from '../../helpers/temporary.ts';
+
+const SLOW = resolve('test/fixtures/plugins/slow-lookup');
+const BUNDLED = ['encap vxlan', 'lookup direct', 'lookup files'];
+
+/** A plugin directory as `overlayadm plugins link` leaves it. */
+function dataDir(...plugins: readonly object[]): string {
+  const folder = temporaryFolder();
+  chmodSync(folder, 0o755);
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, oclif: { schema: 1, plugins }, dependencies: {} }));
+  return folder;
+}
+const link = (root: string, name = 'overlayadm-test-slow-lookup') => ({ type: 'link', name, root });
+
+async function namesOf(folder: string) {
+  const { providers, problems } = await discoverProviders(systemDiscovery(folder));
+  return { names: providers.map(({ kind, name }) => `${kind} ${name}`), providers, problems };
+}
+
+describe('bundledProviders', () => {
+  it('are found without oclif', () => {
+    const { providers, problems } = bundledProviders(resolve('.'));
+    expect([providers.map(({ kind, name }) => `${kind} ${name}`), problems]).toEqual([BUNDLED, []]);
+  });
+
+  it('that are not installed are named', () => {
+    const root = temporaryFolder();
+    writeFileSync(join(root, 'package.json'), JSON.stringify({ dependencies: { '@overlayadm/plugin-vxlan': '*', other: '*' } }));
+    expect(bundledProviders(root)).toEqual({ providers: [], problems: ['plugin @overlayadm/plugin-vxlan: left out, it is not installed'] });
+  });
+});
+
+skipUnless({ commands: ['setpriv'] })('discoverProviders', () => {
+  it('finds bundled and linked plugins', async () => {
+    const { names, providers, problems } = await namesOf(dataDir(link(SLOW)));
+    expect([names, problems]).toEqual([[...BUNDLED, 'lookup slow'], []]);
+    expect(providers.at(-1)).toMatchObject({ package: 'overlayadm-test-slow-lookup', version: '1.0.0', root: SLOW, module: './index.js' });
+  });
+
+  it('needs no plugin directory', async () => {
+    const { names, problems } = await namesOf(join(temporaryFolder(), 'absent'));
+    expect([names, problems]).toEqual([BUNDLED, []]);
+  });
+
+  it('names what is broken, and offers the rest', async () => {
+    const copy = join(temporaryFolder(), 'overlayadm-test-copy');
+    cpSync(SLOW, copy, { recursive: true });
+    writeFileSync(
+      join(copy, 'package.json'),
+      JSON.stringify({ name: 'overlayadm-test-copy', version: '1.0.0', oclif: {}, overlayadm: { api: 99, providers: [] } }),
+    );
+    const folder = dataDir(link(SLOW), link(copy, 'overlayadm-test-copy'), link('/nowhere/at/all', 'moved'), {
+      type: 'user',
+      name: 'absent',
+      tag: 'latest',
+    });
+    const { names, problems } = await namesOf(folder);
+    expect(names).toEqual([...BUNDLED, 'lookup slow']);
+    expect(problems.join('\n')).toMatch(/overlayadm-test-copy .*plugin api 99/);
+    expect(problems.join('\n')).toMatch(/\/nowhere\/at\/all/);
+    expect(problems.join('\n')).toMatch(/plugin absent: left out, it is not installed/);
+  });
+
+  it('says that the plugin directory cannot be read', async () => {
+    const folder = dataDir(link(SLOW));
+    writeFileSync(join(folder, 'package.json'), '{ this is no JSON');
+    const { names, problems } = await namesOf(folder);
+    expect(names).toEqual(BUNDLED);
+    expect(problems).toEqual([expect.stringMatching(/JSON/)]);
+  });
+
+  it('offers the bundled plugins when the list takes too long, and says what was left out', async () => {
+    const folder = dataDir(link(SLOW));
+    const { providers, problems } = await discoverProviders({ ...systemDiscovery(folder), timeout: 1 });
+    expect(providers.map(({ kind, name }) => `${kind} ${name}`)).toEqual(BUNDLED);
+    expect(problems).toEqual([expect.stringContaining(`plugins in ${folder}: all left out`)]);
+  });
+
+  it('lets commands of a plugin run with no right but to read', async () => {
+    const root = join(temporaryFolder(), 'overlayadm-test-commands');
+    mkdirSync(join(root, 'commands'), { recursive: true });
+    const proof = join(temporaryFolder(), 'proof');
+    writeFileSync(
+      join(root, 'package.json'),
+      JSON.stringify({ name: 'overlayadm-test-commands', version: '1.0.0', type: 'module', oclif: { commands: './commands' } }),
+    );
+    writeFileSync(
+      join(root, 'commands', 'x.js'),
+      `import { writeFileSync } from 'node:fs'; writeFileSync(${JSON.stringify(proof)}, ''); export default class {}`,
+    );
+    const { names, problems } = await namesOf(dataDir(link(root, 'overlayadm-test-commands')));
+    expect(names).toEqual(BUNDLED);
+    expect(problems).toEqual([expect.stringMatching(/^plugin overlayadm-test-commands: .*restricted.*--allow-fs-write/)]);
+    expect(existsSync(proof)).toBe(false);
+  });
+});

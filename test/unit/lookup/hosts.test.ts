@@ -1,0 +1,404 @@
+// Plugin hosts from overlayd's side, in one process and with a clock that the test moves: life, crash, hang, end.
+import type { IpAddress, LookupHost, LookupPlugin, MacAddress } from '@overlayadm/api';
+import { OverlayError } from '@overlayadm/api';
+import { describe, expect, it } from 'vitest';
+import type { FileAccess } from '../../../src/core/lookup/files.ts';
+import type { Answer, Ask, InstanceEvents, InstanceSpec } from '../../../src/core/lookup/types.ts';
+import {
+  FILE_CHUNK_BYTES,
+  FILE_POLL_MS,
+  HOST_CALL_TIMEOUT_MS,
+  HOST_MISSED_PINGS,
+  HOST_PING_INTERVAL_MS,
+  HOST_RESTART_MS,
+  HOST_WARM_MS,
+  LOOKUP_SWEEP_MS,
+  LOOKUP_TIMEOUT_MS,
+} from '../../../src/core/util/limits.ts';
+import { connectInProcess } from '../../helpers/in-process-host.ts';
+import { FakeClock, settle } from './fake-clock.ts';
+
+const mac = (last: number): MacAddress => `02:00:00:00:00:${last.toString(16).padStart(2, '0')}` as MacAddress;
+const ip = (text: string): IpAddress => text as IpAddress;
+const lookup = (id: number): Ask => ({ id, kind: 'lookup', to: mac(id), from: mac(0xff), etherType: 0x800 });
+const found = (id: number): Answer => ({ id, kind: 'found', destination: { ip: ip('192.0.2.1') } });
+const drop = (id: number, reason: string): Answer => ({ id, kind: 'drop', reason });
+
+/** What the plugin of a test does; by default it answers at once. */
+interface Script {
+  lookup?: (to: MacAddress, signal: AbortSignal) => Promise<unknown>;
+  start?: (signal: AbortSignal) => Promise<void>;
+  create?: () => void;
+}
+
+function rig(script: Script = {}, files?: FileAccess) {
+  const clock = new FakeClock();
+  const seen = { hosts: [] as LookupHost[], asked: [] as string[], stopped: 0 };
+  const plugin: LookupPlugin = {
+    kind: 'lookup',
+    name: 'test',
+    properties: [
+      { name: 'config', type: 'path', access: 'rw', required: false, summary: 'a file', live: true },
+      {
+        name: 'text',
+        type: 'string',
+        access: 'rw',
+        required: false,
+        summary: 'text',
+        live: true,
+        refuse: (value) => (value === 'no' ? 'is refused' : undefined),
+      },
+    ],
+    create(_needs, _values, host) {
+      script.create?.();
+      seen.hosts.push(host);
+      return {
+        mode: 'dynamic',
+        start: (signal) => script.start?.(signal) ?? Promise.resolve(),
+        stop: async () => void seen.stopped++,
+        lookup: async ({ to }, signal) => {
+          seen.asked.push(to);
+          return ((await script.lookup?.(to, signal)) ?? { kind: 'found', destination: { ip: ip('192.0.2.1') } }) as never;
+        },
+        resolve: async (address) => (address === ip('10.0.0.1') ? { mac: mac(1) } : undefined),
+      };
+    },
+  };
+  const process = connectInProcess([plugin], { clock, ...(files && { files }) });
+  const log: unknown[] = [];
+  const note =
+    (name: string) =>
+    (...values: unknown[]) =>
+      void log.push([name, ...values]);
+  const events: InstanceEvents = {
+    answered: (answers) => void log.push(...answers),
+    setTarget: note('setTarget'),
+    invalidateTarget: note('invalidateTarget'),
+    announce: note('announce'),
+    degraded: note('degraded'),
+    restored: note('restored'),
+    hostDown: note('down'),
+    hostUp: note('up'),
+  };
+  const spec: InstanceSpec = {
+    overlay: 'overlay0',
+    plugin: 'test',
+    vnetid: 100,
+    needs: ['ip'],
+    values: { config: '/a/file', text: 'yes' },
+    setter: { uid: 0, gid: 0, groups: [] },
+  };
+  const take = (): unknown[] => log.splice(0);
+  return { ...process, clock, seen, take, spec, events, create: () => process.hosts.createInstance(spec, events) };
+}
+
+const down = ['down', 'plugin host of test-plugin-test failed: signal SIGKILL'];
+
+describe('an instance', () => {
+  it('answers, resolves, and drops what it does not know', async () => {
+    const { create, take } = rig();
+    const instance = await create();
+    expect(instance).toMatchObject({ mode: 'dynamic', point: undefined, group: false, resolves: true, servesDhcp: false });
+    instance.ask([lookup(1), { id: 2, kind: 'resolve', ip: ip('10.0.0.1') }, { id: 3, kind: 'resolve', ip: ip('10.0.0.2') }]);
+    expect(take()).toEqual([]);
+    await settle();
+    expect(take()).toEqual([found(1), { id: 2, kind: 'resolved', mac: mac(1) }, drop(3, 'lookup.unknown-address')]);
+  });
+
+  it('reports targets, announcements and health', async () => {
+    const { create, take, seen } = rig();
+    await create();
+    const [host] = seen.hosts;
+    host?.setTarget(mac(1), { ip: ip('192.0.2.7') });
+    host?.setTarget('no mac' as MacAddress, {});
+    host?.invalidateTarget(mac(2));
+    host?.announce(ip('10.0.0.1'), mac(1));
+    host?.degrade(`trouble ${'x'.repeat(1000)}`);
+    host?.restore();
+    await settle();
+    expect(take()).toEqual([
+      ['setTarget', mac(1), { ip: '192.0.2.7' }],
+      ['invalidateTarget', mac(2)],
+      ['announce', '10.0.0.1', mac(1), undefined],
+      ['degraded', expect.stringMatching(/^trouble x{247}$/)],
+      ['restored'],
+    ]);
+  });
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['a rejected promise', () => Promise.reject(new Error('x'))],
+    ['an answer that is none', async () => ({ kind: 'found', destination: { ip: 'nonsense' } })],
+    ['a port that is none', async () => ({ kind: 'found', destination: { ip: '192.0.2.1', port: 70_000 } })],
+  ])('drops on %s, and lives on', async (_, answer) => {
+    const { create, take, started } = rig({ lookup: (to) => (to === mac(1) ? answer() : Promise.resolve(undefined)) });
+    const instance = await create();
+    instance.ask([lookup(1), lookup(2)]);
+    await settle();
+    expect(take()).toEqual([found(2), drop(1, 'plugin.error')].sort((a, b) => a.id - b.id));
+    expect(started.map(({ gone }) => gone)).toEqual([false]);
+  });
+
+  it('drops a lookup at its time-out and aborts it at the plugin; a late answer is not heard', async () => {
+    const signals: AbortSignal[] = [];
+    const late = Promise.withResolvers<unknown>();
+    const { create, take, clock } = rig({
+      lookup: (_, signal) => {
+        signals.push(signal);
+        return late.promise;
+      },
+    });
+    const instance = await create();
+    instance.ask([lookup(1)]);
+    await clock.advance(LOOKUP_TIMEOUT_MS - LOOKUP_SWEEP_MS);
+    expect([take(), signals[0]?.aborted]).toEqual([[], false]);
+    await clock.advance(2 * LOOKUP_SWEEP_MS);
+    expect([take(), signals[0]?.aborted]).toEqual([[drop(1, 'lookup.timeout')], true]);
+    late.resolve(undefined);
+    await settle();
+    expect(take()).toEqual([]);
+  });
+
+  it('aborts without an answer, and says nothing after close', async () => {
+    const signals: AbortSignal[] = [];
+    const { create, take, seen } = rig({
+      lookup: (_, signal) => {
+        signals.push(signal);
+        return new Promise(() => {});
+      },
+    });
+    const instance = await create();
+    instance.ask([lookup(1), lookup(2)]);
+    await settle();
+    instance.abort([1]);
+    await settle();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
+    instance.close();
+    seen.hosts[0]?.degrade('too late');
+    await settle();
+    expect([signals[1]?.aborted, seen.stopped, take()]).toEqual([true, 1, []]);
+  });
+});
+
+describe('start', () => {
+  it('fails with the words of the plugin, its details and its advice', async () => {
+    const error = new OverlayError('FILES_INVALID', 'files/config: line 3', { details: { line: 3 }, advice: 'correct it' });
+    const { create, seen } = rig({ start: () => Promise.reject(error) });
+    await expect(create()).rejects.toMatchObject({
+      code: 'LOOKUP_START_FAILED',
+      message: 'files/config: line 3',
+      details: { line: 3, pluginCode: 'FILES_INVALID' },
+      advice: 'correct it',
+    });
+    await settle();
+    expect(seen.stopped).toBe(1);
+  });
+
+  it('fails with PLUGIN_FAILED when the host dies meanwhile, and is not tried again', async () => {
+    const { create, started, clock } = rig({ start: () => new Promise(() => {}) });
+    const creating = expect(create()).rejects.toMatchObject({ code: 'PLUGIN_FAILED', message: expect.stringContaining('signal SIGABRT') });
+    await settle();
+    started[0]?.die('signal SIGABRT');
+    await creating;
+    await clock.advance(HOST_RESTART_MS.max);
+    expect(started.length).toBe(1);
+  });
+
+  it('is bounded in time, and aborted then', async () => {
+    let aborted = false;
+    const start = (signal: AbortSignal): Promise<void> =>
+      new Promise((_, reject) => {
+        signal.addEventListener('abort', () => {
+          aborted = true;
+          reject(new Error('aborted'));
+        });
+      });
+    const { create, clock } = rig({ start });
+    const creating = expect(create()).rejects.toMatchObject({ code: 'LOOKUP_START_FAILED' });
+    await clock.advance(HOST_CALL_TIMEOUT_MS + 1);
+    await creating;
+    expect(aborted).toBe(true);
+  });
+
+  it('of an unknown plugin names the known ones', async () => {
+    const { hosts } = rig();
+    await expect(hosts.describeLookup('fils')).rejects.toMatchObject({
+      code: 'PLUGIN_UNKNOWN',
+      message: 'fils: no such lookup plugin (known: test)',
+    });
+    await expect(hosts.describeEncap('test')).rejects.toMatchObject({ message: 'test: no such encap plugin (known: none)' });
+  });
+});
+
+describe('a host', () => {
+  it('serves calls, stays warm for a moment, and ends', async () => {
+    const { hosts, started, clock } = rig();
+    expect((await hosts.describeLookup('test')).properties.map(({ name }) => name)).toEqual(['config', 'text']);
+    expect(await hosts.refuse('lookup', 'test', { text: 'no' })).toEqual({ property: 'text', reason: 'is refused' });
+    expect(await hosts.refuse('lookup', 'test', { text: 'yes' })).toBeUndefined();
+    expect(started.map(({ gone }) => gone)).toEqual([false]);
+    await clock.advance(HOST_WARM_MS);
+    expect(started.map(({ gone }) => gone)).toEqual([true]);
+  });
+
+  it('lives as long as its last instance', async () => {
+    const { create, started, clock } = rig();
+    const [one, two] = [await create(), await create()];
+    one.close();
+    await clock.advance(10 * HOST_WARM_MS);
+    expect(started.map(({ gone }) => gone)).toEqual([false]);
+    two.close();
+    await clock.advance(HOST_WARM_MS);
+    expect(started.map(({ gone }) => gone)).toEqual([true]);
+  });
+
+  it('that dies comes back: its instances are made anew and outstanding requests asked again', async () => {
+    const held = Promise.withResolvers<unknown>();
+    let answersNow = false;
+    const { create, take, started, clock, seen } = rig({ lookup: () => (answersNow ? Promise.resolve(undefined) : held.promise) });
+    const instance = await create();
+    instance.ask([lookup(1)]);
+    await settle();
+    answersNow = true;
+    started[0]?.die();
+    await settle();
+    expect(take()).toEqual([down]);
+    instance.ask([lookup(2)]);
+    await clock.advance(HOST_RESTART_MS.first);
+    expect(take()).toEqual([['up'], found(1), found(2)]);
+    expect(seen.asked).toEqual([mac(1), mac(1), mac(2)]);
+  });
+
+  it('that dies twice under a request answers it', async () => {
+    const { create, take, started, clock } = rig({ lookup: () => new Promise(() => {}) });
+    const instance = await create();
+    instance.ask([lookup(1)]);
+    await settle();
+    started[0]?.die();
+    await clock.advance(HOST_RESTART_MS.first);
+    started[1]?.die();
+    await settle();
+    expect(take()).toEqual([down, ['up'], down, drop(1, 'lookup.crashed')]);
+  });
+
+  it('that keeps dying is started less and less often', async () => {
+    const { create, started, clock } = rig();
+    await create();
+    const at: number[] = [];
+    for (let n = 0; n < 12; n++) {
+      const before = started.length;
+      started.at(-1)?.die();
+      const from = clock.now();
+      while (started.length === before) await clock.advance(HOST_RESTART_MS.first);
+      at.push(clock.now() - from);
+    }
+    expect(at.slice(0, 4)).toEqual([1, 2, 4, 8].map((times) => times * HOST_RESTART_MS.first));
+    expect(at.at(-1)).toBe(HOST_RESTART_MS.max);
+  });
+
+  it('that hangs is ended and replaced', async () => {
+    const { create, take, started, clock } = rig();
+    await create();
+    started[0]?.stream.pause();
+    await clock.advance(HOST_PING_INTERVAL_MS * (HOST_MISSED_PINGS + 1));
+    expect(started[0]?.gone).toBe(true);
+    expect(take()).toEqual([['down', expect.stringContaining('it hangs')]]);
+    await clock.advance(HOST_RESTART_MS.first);
+    expect(take()).toEqual([['up']]);
+  });
+
+  it('that answers pings lives', async () => {
+    const { create, take, started, clock } = rig();
+    await create();
+    await clock.advance(HOST_PING_INTERVAL_MS * (HOST_MISSED_PINGS + 5));
+    expect([started.length, take()]).toEqual([1, []]);
+  });
+
+  it('whose instance cannot be made anew is tried again', async () => {
+    let broken = false;
+    const { create, take, started, clock } = rig({ start: () => (broken ? Promise.reject(new Error('not now')) : Promise.resolve()) });
+    await create();
+    broken = true;
+    started[0]?.die();
+    await clock.advance(HOST_RESTART_MS.first);
+    expect(take()).toEqual([down, ['down', 'not now']]);
+    broken = false;
+    await clock.advance(2 * HOST_RESTART_MS.first);
+    expect(take()).toEqual([['up']]);
+  });
+
+  it('ends with stop(), and nothing is left running', async () => {
+    const { create, hosts, started, clock, seen } = rig();
+    await create();
+    await hosts.stop();
+    expect([started[0]?.gone, seen.stopped, clock.timers]).toEqual([true, 1, 0]);
+    await expect(create()).rejects.toMatchObject({ code: 'PLUGIN_FAILED' });
+  });
+});
+
+describe('a file', () => {
+  function fakeFiles() {
+    const state = { stamp: '1', contents: new Uint8Array() as Uint8Array, error: undefined as OverlayError | undefined, reads: [] as string[] };
+    const files: FileAccess = {
+      stamp: async () => state.stamp,
+      read: async (path, { uid }) => {
+        state.reads.push(`${path} ${uid}`);
+        if (state.error !== undefined) throw state.error;
+        return state.contents;
+      },
+    };
+    return { state, files };
+  }
+
+  it('reaches the plugin whole, now and after each change', async () => {
+    const { state, files } = fakeFiles();
+    state.contents = Uint8Array.from({ length: 2 * FILE_CHUNK_BYTES + 7 }, (_, i) => i % 251);
+    const { create, seen, clock } = rig({}, files);
+    await create();
+    const iterator = seen.hosts[0]?.file('config')[Symbol.asyncIterator]();
+    const next = async () => (await iterator?.next())?.value as Uint8Array;
+    expect(Buffer.compare(await next(), state.contents)).toBe(0);
+    state.stamp = '2';
+    state.contents = new Uint8Array();
+    const changed = next();
+    await clock.advance(FILE_POLL_MS);
+    expect((await changed).length).toBe(0);
+    await clock.advance(10 * FILE_POLL_MS);
+    expect(state.reads).toEqual(['/a/file 0', '/a/file 0']);
+  });
+
+  it('that cannot be read fails the iteration with code and advice', async () => {
+    const { state, files } = fakeFiles();
+    state.error = new OverlayError('FILE_UNREADABLE', '/a/file: no such file', { advice: 'make it' });
+    const { create, seen } = rig({}, files);
+    await create();
+    const iterator = seen.hosts[0]?.file('config')[Symbol.asyncIterator]();
+    await expect(iterator?.next()).rejects.toMatchObject({ code: 'FILE_UNREADABLE', message: '/a/file: no such file', advice: 'make it' });
+    expect(await iterator?.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('is read for properties of type path only', async () => {
+    const { state, files } = fakeFiles();
+    const { create, seen } = rig({}, files);
+    await create();
+    for (const property of ['text', 'passwd', '../x']) {
+      const iterator = seen.hosts[0]?.file(property)[Symbol.asyncIterator]();
+      await expect(iterator?.next()).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
+    }
+    expect(state.reads).toEqual([]);
+  });
+
+  it('is followed no more once the iteration is left, also by one that waits', async () => {
+    const { state, files } = fakeFiles();
+    const { create, seen, clock } = rig({}, files);
+    await create();
+    const iterator = seen.hosts[0]?.file('config')[Symbol.asyncIterator]();
+    await iterator?.next();
+    const waiting = iterator?.next();
+    await iterator?.return?.();
+    expect(await waiting).toEqual({ done: true, value: undefined });
+    await settle();
+    state.stamp = '2';
+    await clock.advance(10 * FILE_POLL_MS);
+    expect(state.reads.length).toBe(1);
+  });
+});

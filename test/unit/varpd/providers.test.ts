@@ -1,0 +1,58 @@
+// What package.json files say becomes a table; everything that is left out is named.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { checkProviderTable, collectProviders } from '../../../src/core/varpd/protocol.ts';
+
+const manifest = (overlayadm: unknown, name = 'pkg') => ({ name, version: '1.2.3', overlayadm });
+const files = { kind: 'lookup', name: 'files', module: './dist/index.js' };
+const only = (overlayadm: unknown) => collectProviders([{ root: '/p', manifest: manifest(overlayadm) }]);
+
+describe('collectProviders', () => {
+  it('gives providers, sorted, with package, version and folder', () => {
+    const { providers, problems } = only({ api: 1, providers: [files, { kind: 'encap', name: 'vxlan', module: 'v.js' }] });
+    expect(problems).toEqual([]);
+    expect(providers).toEqual([
+      { kind: 'encap', name: 'vxlan', package: 'pkg', version: '1.2.3', root: '/p', module: 'v.js' },
+      { ...files, package: 'pkg', version: '1.2.3', root: '/p' },
+    ]);
+  });
+
+  it('has nothing to say of a package without the key', () => {
+    expect(collectProviders([{ root: '/p', manifest: { name: 'commands-only', version: '1.0.0' } }])).toEqual({ providers: [], problems: [] });
+  });
+
+  it.each([
+    ['another api number', { api: 2, providers: [files] }, /plugin api 2, this overlayadm has 1/],
+    ['no api number', { providers: [files] }, /plugin api undefined/],
+    ['no list', { api: 1, providers: {} }, /"overlayadm.providers" .* is not a list/],
+    ['no object', 'x', /"overlayadm" in its package.json is not an object/],
+    ['a provider that is none', { api: 1, providers: [files, 7] }, /a provider is not an object/],
+    ['another kind', { api: 1, providers: [{ ...files, kind: 'driver' }] }, /neither encap nor lookup/],
+    ['a wrong name', { api: 1, providers: [{ ...files, name: 'Files/x' }] }, /not of the form/],
+    ['a module outside', { api: 1, providers: [{ ...files, module: '../other/index.js' }] }, /not a file inside the package/],
+    ['no module', { api: 1, providers: [{ kind: 'lookup', name: 'files' }] }, /not a file inside the package/],
+  ])('leaves out a package with %s and says so', (_, overlayadm, why) => {
+    const { providers, problems } = only(overlayadm);
+    expect(providers).toEqual([]);
+    expect(problems).toEqual([expect.stringMatching(why)]);
+    expect(problems[0]).toContain('pkg (/p)');
+  });
+
+  it('offers neither of two with one name, and names both', () => {
+    const brings = { api: 1, providers: [files, { ...files, name: 'other' }] };
+    const { providers, problems } = collectProviders([
+      { root: '/a', manifest: manifest({ api: 1, providers: [files] }, 'a') },
+      { root: '/b', manifest: manifest(brings, 'b') },
+    ]);
+    expect(providers.map(({ name }) => name)).toEqual(['other']);
+    expect(problems).toEqual(['lookup files: left out, it is brought by a (/a) and b (/b); remove all but one']);
+  });
+
+  it('is total, and what it gives passes the check of overlayd', () => {
+    fc.assert(
+      fc.property(fc.array(fc.jsonValue()), (providers) => {
+        expect(checkProviderTable(only({ api: 1, providers })).ok).toBe(true);
+      }),
+    );
+  });
+});
