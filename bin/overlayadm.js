@@ -8,10 +8,10 @@ useCompileCache();
 process.env.OCLIF_DISABLE_ENGINE_WARNING = '1';
 process.env.OVERLAYADM_DATA_DIR ||= '/var/lib/overlayadm/plugins';
 
-const { execute } = await import('@oclif/core');
+const { runCli } = await import('../dist/core/cli/main.js');
 const { isOurs } = await import('./our-commands.js');
 const { fileURLToPath } = await import('node:url');
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 // An installed plugin may have a hook that runs on every command; ours, which root runs, must not load it.
-await execute({ loadOptions: { root, userPlugins: !isOurs(root, process.argv[2]), devPlugins: false } });
+await runCli(process.argv.slice(2), { root, userPlugins: !isOurs(root, process.argv[2]), devPlugins: false });

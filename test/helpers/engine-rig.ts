@@ -2,7 +2,16 @@
 import type { HeaderFormat } from '@overlayadm/api';
 import { Engine } from '../../src/core/engine/engine.ts';
 import { Memory } from '../../src/core/engine/memory.ts';
-import type { CallResult, EngineAnswer, EngineCall, FromEngine, LookupBatch, PortSpec, ToEngine, WireDestination } from '../../src/core/engine/messages.ts';
+import type {
+  CallResult,
+  EngineAnswer,
+  EngineCall,
+  FromEngine,
+  LookupBatch,
+  PortSpec,
+  ToEngine,
+  WireDestination,
+} from '../../src/core/engine/messages.ts';
 import { compileHeader } from '../../src/core/wire/header-format.ts';
 import { SimIo, SimUnderlay } from './sim-io.ts';
 

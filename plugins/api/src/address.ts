@@ -14,7 +14,11 @@ const MAC_TEXT = /^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i;
 /** Reads `ether_aton` syntax: six octets of one or two hexadecimal digits, any case. Anything else gives undefined. */
 export function parseMac(text: string): MacAddress | undefined {
   if (!MAC_TEXT.test(text)) return undefined;
-  return text.toLowerCase().split(':').map((octet) => octet.padStart(2, '0')).join(':') as MacAddress;
+  return text
+    .toLowerCase()
+    .split(':')
+    .map((octet) => octet.padStart(2, '0'))
+    .join(':') as MacAddress;
 }
 
 /** The six octets at `at`. @throws RangeError when fewer than six are there. */

@@ -1,8 +1,8 @@
 // overlayd's log: JSON lines, to stderr in the foreground, else to a file of bounded size in the run directory.
 import { renameSync, statSync } from 'node:fs';
 import { pino } from 'pino';
-import type { Log } from '../util/log.ts';
 import { MAX_LOG_BYTES } from '../util/limits.ts';
+import type { Log } from '../util/log.ts';
 
 /** Lines are written at once: the last ones before an end are the ones that matter, and there are few. */
 export function openLog(file: string | undefined): Log {

@@ -1,7 +1,7 @@
 // The program overlayd: arguments, directories, lock, log, signals, and the one way out.
 import { randomBytes } from 'node:crypto';
-import { chownSync, closeSync, mkdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { chownSync, closeSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf, OverlayError } from '@overlayadm/api';
 import { loadPacketIo, type PacketIo } from '@overlayadm/packetio';
@@ -48,9 +48,23 @@ function leave(status: number, text: string): never {
 /** The directories of a program that may run as root: made with their final rights, never opened further. */
 function makeDirectories({ run, state }: Directories): void {
   const gid = groupId(READERS);
-  mkdirSync(run, { recursive: true, mode: 0o750 });
-  mkdirSync(state, { recursive: true, mode: 0o755 });
+  makeDirectory(run, 0o750);
+  makeDirectory(state, 0o755);
   if (gid !== undefined && process.geteuid?.() === 0) chownSync(run, 0, gid);
+}
+
+/** Not mkdir's own `recursive`: that never comes back where a parent exists but takes no entries (below /proc; Node 24). */
+function makeDirectory(path: string, mode: number): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (!existsSync(dirname(path))) makeDirectory(dirname(path), 0o755);
+  try {
+    mkdirSync(path, { mode });
+  } catch (cause) {
+    // Another overlayd that starts at this moment may have been faster.
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+    const advice = 'Choose another one with OVERLAYADM_RUN_DIR or OVERLAYADM_STATE_DIR.';
+    throw new OverlayError('DIRECTORY_UNUSABLE', `${path}: cannot be made (${messageOf(cause)})`, { details: { path }, advice, cause });
+  }
 }
 
 /** Held until the process ends. Exits when another overlayd has it. */
@@ -103,10 +117,12 @@ function makeExit(log: Log, daemon: () => Daemon | undefined): (status: number) 
     const end = (): never => process.exit(status);
     setTimeout(end, STOP_TIMEOUT_MS).unref();
     const stopping = daemon()?.stop() ?? Promise.resolve();
-    stopping.then(
-      () => log.info({ status }, 'stopped'),
-      (error) => log.error({ error: messageOf(error) }, 'stopping failed'),
-    ).finally(end);
+    stopping
+      .then(
+        () => log.info({ status }, 'stopped'),
+        (error) => log.error({ error: messageOf(error) }, 'stopping failed'),
+      )
+      .finally(end);
   };
 }
 

@@ -1,17 +1,17 @@
 // The underlay sockets of the tap driver: one to receive and a pool to send for each listen address and port, shared by overlays.
 import { type IpAddress, ipFamily, ipToBytes, OverlayError } from '@overlayadm/api';
-import type { PacketIo, SystemError } from '@overlayadm/packetio';
 import type { EngineLink } from '../engine/messages.ts';
 import type { KernelNetwork } from '../linux/types.ts';
 import { SEND_SOCKETS, SOCKET_BUFFER_BYTES, SOURCE_PORTS } from '../util/limits.ts';
 import { Unwind } from '../util/unwind.ts';
+import type { Devices, SystemError } from './devices.ts';
 import type { DatapathSpec } from './driver.ts';
 
 /** Tries to find a free source port; the range has 16384 of them. */
 const MAX_PORT_TRIES = 64;
 
 export interface MuxParts {
-  readonly io: Pick<PacketIo, 'openUdp' | 'close'>;
+  readonly io: Pick<Devices, 'openUdp' | 'close'>;
   readonly engine: EngineLink;
   readonly kernel: Pick<KernelNetwork, 'whoHasUdpPort'>;
   /** A number from 0 to 1, for source ports. */

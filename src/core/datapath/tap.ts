@@ -1,15 +1,15 @@
 // The tap driver: the overlay's link is a TAP device, and the engine itself carries every frame.
 import { type IpAddress, OverlayError } from '@overlayadm/api';
-import type { PacketIo, SystemError } from '@overlayadm/packetio';
 import type { EngineLink } from '../engine/messages.ts';
 import type { KernelNetwork } from '../linux/types.ts';
 import { Serial } from '../util/serial.ts';
 import { Unwind } from '../util/unwind.ts';
+import type { Devices, SystemError } from './devices.ts';
 import type { DatapathDriver, DatapathPort, DatapathSpec } from './driver.ts';
 import { type MuxParts, MuxSockets } from './mux-sockets.ts';
 
 export interface TapParts extends MuxParts {
-  readonly io: PacketIo;
+  readonly io: Devices;
   readonly engine: EngineLink;
   readonly kernel: KernelNetwork;
 }
@@ -68,7 +68,11 @@ async function closeAll(undo: ReturnType<Unwind['keep']>, report: (error: unknow
 }
 
 const TAP_ERRORS: Readonly<Record<string, { code: string; message: string; advice: string }>> = {
-  ENOENT: { code: 'TUN_MISSING', message: 'there is no /dev/net/tun', advice: 'Load the driver ("modprobe tun"); in a container, pass the device in.' },
+  ENOENT: {
+    code: 'TUN_MISSING',
+    message: 'there is no /dev/net/tun',
+    advice: 'Load the driver ("modprobe tun"); in a container, pass the device in.',
+  },
   ENODEV: { code: 'TUN_MISSING', message: 'the kernel has no TUN/TAP driver', advice: 'Load the driver ("modprobe tun").' },
   EBUSY: { code: 'LINK_EXISTS', message: 'a link of this name exists', advice: 'Choose another name; "ip link" shows the ones there are.' },
   EEXIST: { code: 'LINK_EXISTS', message: 'a link of this name exists', advice: 'Choose another name; "ip link" shows the ones there are.' },
@@ -76,7 +80,7 @@ const TAP_ERRORS: Readonly<Record<string, { code: string; message: string; advic
   EACCES: { code: 'NOT_PERMITTED', message: 'permission denied', advice: 'overlayd needs CAP_NET_ADMIN and /dev/net/tun; start it as root.' },
 };
 
-function openTap(io: PacketIo, name: string): number {
+function openTap(io: Devices, name: string): number {
   try {
     return io.openTap({ name, exclusive: true });
   } catch (cause) {

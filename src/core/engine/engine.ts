@@ -129,7 +129,7 @@ export class Engine {
   /** Operations on an overlay. One that is gone has no cache and no counters, so its calls are answered with undefined. */
   #handleForPort(message: Extract<ToEngine, { readonly port: number }>): void {
     const port = this.#ports.get(message.port);
-    if (port === undefined) return 'call' in message && message.call !== undefined ? this.#done(message.call, undefined) : undefined;
+    if (port === undefined) return 'call' in message ? this.#done(message.call, undefined) : undefined;
     switch (message.op) {
       case 'inject':
         return port.inject(message.frame);
@@ -137,10 +137,10 @@ export class Engine {
         return port.resend(message.frame, this.#now);
       case 'cacheSet':
         return port.cache.set(message.mac, message.to, message.fixed, this.#now);
-      case 'cacheRemove': {
-        const known = port.cache.invalidate(message.mac, this.#now);
-        return message.call === undefined ? undefined : this.#done(message.call, known);
-      }
+      case 'cacheRemove':
+        return this.#done(message.call, port.cache.invalidate(message.mac, this.#now));
+      case 'cacheInvalidate':
+        return void port.cache.invalidate(message.mac, this.#now);
       case 'cacheGet':
         return this.#done(message.call, port.cache.get(message.mac));
       case 'cacheFlush':

@@ -66,7 +66,9 @@ export type ToEngine =
   | { readonly op: 'cacheGet'; readonly call: number; readonly port: number; readonly mac: number }
   /** `fixed`: set by a person, so never evicted. */
   | { readonly op: 'cacheSet'; readonly port: number; readonly mac: number; readonly to: WireDestination | 'drop'; readonly fixed: boolean }
-  | { readonly op: 'cacheRemove'; readonly call: number | undefined; readonly port: number; readonly mac: number }
+  | { readonly op: 'cacheRemove'; readonly call: number; readonly port: number; readonly mac: number }
+  /** The same by a plugin, which need not know whether there was an entry. */
+  | { readonly op: 'cacheInvalidate'; readonly port: number; readonly mac: number }
   | { readonly op: 'cacheFlush'; readonly call: number; readonly port: number }
   /** Entries with a MAC above `after`, in order; -1 begins. */
   | { readonly op: 'cacheIterate'; readonly call: number; readonly port: number; readonly after: number; readonly count: number }

@@ -4,7 +4,7 @@ import { MAX_BATCH_FRAMES, MAX_FRAME_BYTES } from '../util/limits.ts';
 import { type CompiledDecap, compileDecap, decap } from '../wire/header-format.ts';
 import { completeChecksum, findTransport, looksPartial, newTransportView, TcpSegmenter } from '../wire/offload.ts';
 import { Counters, MUX_COUNTERS } from './counters.ts';
-import { type Memory, DATAGRAM_BYTES } from './memory.ts';
+import { DATAGRAM_BYTES, type Memory } from './memory.ts';
 import type { MuxSpec } from './messages.ts';
 import { isTagged, type Port } from './port.ts';
 import { Sender, type Wire } from './sender.ts';

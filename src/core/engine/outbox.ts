@@ -69,6 +69,9 @@ export class Outbox {
     this.#rows = 0;
     this.#used = 0;
     const parts = [batch.ids, batch.ports, batch.kinds, batch.ends, batch.bytes];
-    this.#post(batch, parts.map((part) => part.buffer as ArrayBuffer));
+    this.#post(
+      batch,
+      parts.map((part) => part.buffer as ArrayBuffer),
+    );
   }
 }

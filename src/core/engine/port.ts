@@ -98,8 +98,7 @@ export class Port {
     if (point !== undefined) return this.#emit(at, length, point.family, point.port, this.#address, 0);
     if (isGroup(arena, at)) return this.#groupFrame(at, length);
     const high = ((arena[at] as number) << 8) | (arena[at + 1] as number);
-    const low =
-      ((arena[at + 2] as number) << 24) | ((arena[at + 3] as number) << 16) | ((arena[at + 4] as number) << 8) | (arena[at + 5] as number);
+    const low = ((arena[at + 2] as number) << 24) | ((arena[at + 3] as number) << 16) | ((arena[at + 4] as number) << 8) | (arena[at + 5] as number);
     const table = this.cache.table;
     const entry = table.find(high, low);
     if (entry >= 0 && table.state[entry] === STATE.forward) return this.emit(at, length, entry);

@@ -1,9 +1,10 @@
 // Frames on their way to the underlay through one mux: rows of a send table, handed to the kernel a batch at a time.
+import type { HeaderFormat } from '@overlayadm/api';
 import { type PacketIo, SEND, SEND_WORDS } from '@overlayadm/packetio';
 import { MAX_BATCH_FRAMES, MAX_SEND_WAIT_MS } from '../util/limits.ts';
 import { flowHash } from '../wire/flow-hash.ts';
 import { writeEntropy } from '../wire/header-format.ts';
-import type { Port } from './port.ts';
+import type { Counters, PortCounter } from './counters.ts';
 
 const ERRNO_AGAIN = 11;
 const ERRNO_NO_BUFFERS = 105;
@@ -15,12 +16,25 @@ export interface Wire {
   readonly arena: Uint8Array;
 }
 
+/** Whose frames they are: an overlay's port. */
+export interface FrameOwner {
+  /** The header to put before a frame, compiled. */
+  readonly header: Uint8Array;
+  /** Where in the header the flow's hash goes; undefined when the source port carries it. */
+  readonly entropy: HeaderFormat['entropy'] | undefined;
+  readonly counters: Counters<PortCounter>;
+  countSent(length: number): void;
+  countUnsent(length: number): void;
+  /** A frame did not fit the path; the destination stands in `table` as the send row has it. */
+  tooBig(table: Uint32Array, row: number, length: number, now: number): void;
+}
+
 export class Sender {
   readonly #wire: Wire;
   readonly #sockets: Int32Array;
   readonly #table = new Uint32Array(SEND_WORDS * MAX_BATCH_FRAMES);
   /** Row by row, whose frame it is. */
-  readonly #owners: (Port | undefined)[] = new Array(MAX_BATCH_FRAMES).fill(undefined);
+  readonly #owners: (FrameOwner | undefined)[] = new Array(MAX_BATCH_FRAMES).fill(undefined);
   #count = 0;
 
   constructor(wire: Wire, sockets: readonly number[]) {
@@ -36,7 +50,7 @@ export class Sender {
    * HOT: per frame. Puts the header of `port` before the frame at `at` (the room is there) and adds a row. The frame must
    * stay where it is until flush(); the caller flushes when isFull. `addressAt` is the first of four words in `addresses`.
    */
-  add(port: Port, at: number, length: number, family: number, udpPort: number, addresses: Uint32Array, addressAt: number): void {
+  add(port: FrameOwner, at: number, length: number, family: number, udpPort: number, addresses: Uint32Array, addressAt: number): void {
     const arena = this.#wire.arena;
     const header = port.header;
     const start = at - header.length;
@@ -70,7 +84,7 @@ export class Sender {
       const row = i * SEND_WORDS;
       const errno = this.#table[row + SEND.errno] as number;
       if (errno === 0) continue;
-      const port = this.#owners[i] as Port;
+      const port = this.#owners[i] as FrameOwner;
       const length = this.#table[row + SEND.length] as number;
       port.countUnsent(length - port.header.length);
       if (errno === ERRNO_MESSAGE_SIZE) port.tooBig(this.#table, row, length, now);

@@ -12,8 +12,8 @@ import { emptyQueue, type FramePool } from './frame-pool.ts';
 import type { CacheEntry, EngineAnswer, WireDestination } from './messages.ts';
 import { HEAD_BYTES, KIND, type Outbox } from './outbox.ts';
 import type { RequestOwner, Requests } from './requests.ts';
-import { STATE, TargetTable } from './target-table.ts';
 import { stepTarget, TARGET_STATES, type TargetEffect, type TargetEvent, type TargetState } from './target-state.ts';
+import { STATE, TargetTable } from './target-table.ts';
 
 /** What the cache needs of the overlay it belongs to. */
 export interface CacheHost {
@@ -52,7 +52,7 @@ export class TargetCache implements RequestOwner {
   miss(entry: number, high: number, low: number, at: number, length: number, now: number): void {
     let found = entry;
     if (found < 0) {
-      found = this.#insert(high, low);
+      found = this.table.insert(high, low);
       if (found < 0) return this.#host.counters.count('target.table-full');
     }
     if (this.table.state[found] === STATE.refused && now >= (this.table.detail[found] as number)) this.table.state[found] = STATE.invalid;
@@ -72,7 +72,7 @@ export class TargetCache implements RequestOwner {
   set(mac: number, to: WireDestination | 'drop', fixed: boolean, now: number): void {
     const [high, low] = halves(mac);
     let entry = this.table.find(high, low);
-    if (entry < 0) entry = this.#insert(high, low);
+    if (entry < 0) entry = this.table.insert(high, low);
     if (entry < 0) return this.#host.counters.count('target.table-full');
     this.table.setFixed(entry, fixed);
     this.#makeRoom(entry, now);
@@ -90,12 +90,12 @@ export class TargetCache implements RequestOwner {
   }
 
   flush(now: number): void {
-    this.table.forEach((entry) => this.#apply(entry, 'invalidate', now));
+    this.table.each((entry) => this.#apply(entry, 'invalidate', now));
   }
 
   /** Gives back every waiting frame and aborts every lookup. */
   teardown(now: number): void {
-    this.table.forEach((entry) => this.#apply(entry, 'teardown', now, 'lookup.teardown'));
+    this.table.each((entry) => this.#apply(entry, 'teardown', now, 'lookup.teardown'));
   }
 
   get(mac: number): CacheEntry | undefined {
@@ -107,7 +107,7 @@ export class TargetCache implements RequestOwner {
   page(after: number, count: number): readonly CacheEntry[] {
     const keys: number[] = [];
     const entries: number[] = [];
-    this.table.forEach((entry) => {
+    this.table.each((entry) => {
       if (!isValid(this.table.state[entry] as number)) return;
       const key = this.table.key(entry);
       if (key <= after || (keys.length === count && key > (keys[count - 1] as number))) return;
@@ -130,10 +130,6 @@ export class TargetCache implements RequestOwner {
       this.#refusedCount--;
       if (isRefused) this.#apply(entry, 'expire', now);
     }
-  }
-
-  #insert(high: number, low: number): number {
-    return this.table.insert(high, low);
   }
 
   /** Before an entry becomes valid: there may be MAX_TARGETS_PER_OVERLAY of these. */
@@ -233,14 +229,10 @@ export class TargetCache implements RequestOwner {
   }
 
   #rememberRefusal(entry: number, now: number): void {
-    if (this.#refusedCount === this.#refused.length) return this.#forget(entry);
+    if (this.#refusedCount === this.#refused.length) return this.table.remove(entry);
     this.table.detail[entry] = now + NEGATIVE_TTL_MS;
     this.#refused[(this.#refusedHead + this.#refusedCount) % this.#refused.length] = entry;
     this.#refusedCount++;
-  }
-
-  #forget(entry: number): void {
-    this.table.remove(entry);
   }
 
   /** One queue object serves all entries, so that a miss allocates nothing. */

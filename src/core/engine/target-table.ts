@@ -116,7 +116,7 @@ export class TargetTable {
   }
 
   /** Every entry, in no order; removing the one at hand is allowed. */
-  forEach(visit: (entry: number) => void): void {
+  each(visit: (entry: number) => void): void {
     for (let entry = 0; entry < this.#capacity; entry++) if (this.state[entry] !== STATE.invalid) visit(entry);
   }
 

@@ -188,5 +188,7 @@ function mtuWarnings({ kernel }: CreateParts, { mtu, encap, listenIp }: OverlayF
   const overhead = OUTER_BYTES[ipFamily(listenIp)] + encap.format.template.length + tag;
   if (path === undefined || mtu + overhead <= path) return [];
   const tagged = tag > 0 ? ' with a VLAN tag' : '';
-  return [`mtu ${mtu} does not fit the underlay: ${mtu + overhead} bytes leave${tagged}, ${listenIp} carries ${path}; at most ${path - overhead} fits`];
+  return [
+    `mtu ${mtu} does not fit the underlay: ${mtu + overhead} bytes leave${tagged}, ${listenIp} carries ${path}; at most ${path - overhead} fits`,
+  ];
 }

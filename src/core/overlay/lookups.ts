@@ -10,7 +10,9 @@ import type { CheckedDestination } from './destination.ts';
 /** Reads and makes frames; handed in, so that this folder knows no wire format. */
 export interface FrameDoor {
   /** What a lookup needs to know of the head of a frame; undefined when it is none. */
-  readTarget(head: Uint8Array): { readonly to: MacAddress; readonly from: MacAddress; readonly etherType: number; readonly vlan?: number } | undefined;
+  readTarget(
+    head: Uint8Array,
+  ): { readonly to: MacAddress; readonly from: MacAddress; readonly etherType: number; readonly vlan?: number } | undefined;
   readQuestion(frame: Uint8Array): FrameQuestion | undefined;
   arpAnswer(question: Uint8Array, mac: MacAddress): Uint8Array | undefined;
   ndAnswer(question: Uint8Array, mac: MacAddress): Uint8Array | undefined;

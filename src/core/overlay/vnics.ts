@@ -99,7 +99,10 @@ export class Vnics {
       return this.#parts.kernel.link(vnic.name, vnic.netns);
     } catch (error) {
       if (OverlayError.is(error) && error.code === 'NETNS_NOT_FOUND') return undefined;
-      throw new OverlayError('VNIC_UNREADABLE', `${vnic.name}: cannot be looked at (${messageOf(error)})`, { details: { vnic: vnic.name }, cause: error });
+      throw new OverlayError('VNIC_UNREADABLE', `${vnic.name}: cannot be looked at (${messageOf(error)})`, {
+        details: { vnic: vnic.name },
+        cause: error,
+      });
     }
   }
 

@@ -2,7 +2,7 @@
 import { OverlayError, type PropertyValue } from '@overlayadm/api';
 import { MAX_SHOWN_CHARS } from '../util/limits.ts';
 import { isPossible, type PropertyDescription } from './description.ts';
-import { expectedOf, formatValue, readValue } from './values.ts';
+import { expectedOf, formatValue, readValue, wordOf } from './values.ts';
 
 export { formatValue } from './values.ts';
 
@@ -25,13 +25,17 @@ export function parseValue(name: string, description: PropertyDescription, text:
   const expected = expectedFor(description);
   throw new OverlayError('PROPERTY_INVALID', `${name}: ${showText(text)} is not allowed (${expected})`, {
     details: { property: name, value: text, expected },
+    advice: `Give -p ${name}=<${wordOf(description.type)}>, of: ${expected}.`,
   });
 }
 
 /** The error for a value that the plugin's own `refuse` turned down; `reason` ends the sentence that begins with the value. */
 export function refusedValue(name: string, value: PropertyValue, reason: string): OverlayError {
   const text = formatValue(value);
-  return new OverlayError('PROPERTY_INVALID', `${name}: ${showText(text)} ${reason}`, { details: { property: name, value: text, expected: reason } });
+  return new OverlayError('PROPERTY_INVALID', `${name}: ${showText(text)} ${reason}`, {
+    details: { property: name, value: text, expected: reason },
+    advice: `Give another value with -p ${name}=<value>.`,
+  });
 }
 
 /** POSSIBLE column: a range as `min-max`, a single value as itself, a list joined by commas; undefined for no limit. */

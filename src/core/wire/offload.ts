@@ -51,15 +51,7 @@ export function findTransport(bytes: Uint8Array, at: number, length: number, vie
   return placeTransport(bytes, view, 6, ip, ip + 40, payload, bytes[ip + 6] as number);
 }
 
-function placeTransport(
-  bytes: Uint8Array,
-  view: TransportView,
-  family: 4 | 6,
-  ipAt: number,
-  at: number,
-  length: number,
-  protocol: number,
-): boolean {
+function placeTransport(bytes: Uint8Array, view: TransportView, family: 4 | 6, ipAt: number, at: number, length: number, protocol: number): boolean {
   if (protocol !== TCP && protocol !== UDP) return false;
   if (length < (protocol === TCP ? 20 : 8)) return false;
   if (protocol === TCP && (((bytes[at + 12] as number) >> 4) * 4 < 20 || ((bytes[at + 12] as number) >> 4) * 4 > length)) return false;

@@ -1,5 +1,6 @@
 // What the engine does with frames and messages, turn by turn.
 import { describe, expect, it } from 'vitest';
+import type { CacheEntry } from '../../../src/core/engine/messages.ts';
 import { MAX_ASKERS_PER_QUESTION, MAX_QUEUED_BYTES_PER_TARGET, NEGATIVE_TTL_MS } from '../../../src/core/util/limits.ts';
 import { macToKey } from '../../../src/core/util/mac-key.ts';
 import { EngineRig, to } from '../../helpers/engine-rig.ts';
@@ -92,7 +93,7 @@ describe('a frame out', () => {
 
   it.each([
     ['set', { op: 'cacheSet', port: 1, mac: key(9), to: to(2), fixed: false }, 0, 1],
-    ['invalidated', { op: 'cacheRemove', call: undefined, port: 1, mac: key(9) }, 1, 0],
+    ['invalidated', { op: 'cacheInvalidate', port: 1, mac: key(9) }, 1, 0],
   ] as const)('ends a refusal at once when its target is %s', (_what, message, asks, sends) => {
     const rig = new EngineRig();
     const tap = rig.open(1);
@@ -158,7 +159,7 @@ describe('an answer', () => {
     tap.out.push(frame(mac(9), mac(1), 'a'));
     rig.turn();
     const [first] = rig.asked();
-    rig.send({ op: 'cacheRemove', call: undefined, port: 1, mac: key(9) });
+    rig.send({ op: 'cacheInvalidate', port: 1, mac: key(9) });
     rig.turn();
     const [second] = rig.asked();
     expect(second?.frame).toEqual(first?.frame);
@@ -310,7 +311,7 @@ describe('the target cache', () => {
     for (let i = 0; i < 40; i++) rig.turn();
     const seen: number[] = [];
     for (let after = -1, pages = 0; pages < 4; pages++) {
-      const page = rig.call({ op: 'cacheIterate', port: 1, after, count: 500 }) as { mac: number }[];
+      const page = rig.call({ op: 'cacheIterate', port: 1, after, count: 500 }) as readonly CacheEntry[];
       seen.push(...page.map((entry) => entry.mac));
       after = page.at(-1)?.mac ?? after;
     }

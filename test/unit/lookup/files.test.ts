@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { followFile, systemFiles } from '../../../src/core/lookup/files.ts';
 import { FILE_POLL_MS, MAX_PLUGIN_FILE_BYTES } from '../../../src/core/util/limits.ts';
+import { FakeClock } from '../../helpers/fake-clock.ts';
 import { skipUnless } from '../../helpers/requirements.ts';
 import { temporaryFolder } from '../../helpers/temporary.ts';
 import { waitFor } from '../../helpers/wait.ts';
-import { FakeClock } from './fake-clock.ts';
 
 const self = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, groups: [] };
 const nobody = { uid: 65534, gid: 65534, groups: [] };

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { HostLog } from '../../../src/core/lookup/host-log.ts';
 import { LOG_PERIOD_MS, MAX_LOG_LINES, MAX_LOG_TEXT_BYTES } from '../../../src/core/util/limits.ts';
-import { FakeClock } from './fake-clock.ts';
+import { FakeClock } from '../../helpers/fake-clock.ts';
 
 function rig() {
   const clock = new FakeClock();

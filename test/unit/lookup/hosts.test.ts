@@ -15,8 +15,8 @@ import {
   LOOKUP_SWEEP_MS,
   LOOKUP_TIMEOUT_MS,
 } from '../../../src/core/util/limits.ts';
+import { FakeClock, settle } from '../../helpers/fake-clock.ts';
 import { connectInProcess } from '../../helpers/in-process-host.ts';
-import { FakeClock, settle } from './fake-clock.ts';
 
 const mac = (last: number): MacAddress => `02:00:00:00:00:${last.toString(16).padStart(2, '0')}` as MacAddress;
 const ip = (text: string): IpAddress => text as IpAddress;

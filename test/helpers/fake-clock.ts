@@ -1,5 +1,5 @@
 // A clock that stands still until it is moved, and waits for what its timers set off.
-import type { Clock, Timer } from '../../../src/core/util/clock.ts';
+import type { Clock, Timer } from '../../src/core/util/clock.ts';
 
 interface Entry {
   at: number;
