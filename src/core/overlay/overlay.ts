@@ -139,8 +139,7 @@ export class Overlay {
   readonly events: InstanceEvents = {
     answered: (answers) => this.#open?.lookups.answered(answers),
     setTarget: (mac, destination) => this.#whenOpen((port) => this.#setTarget(port.id, mac, destination)),
-    invalidateTarget: (mac) =>
-      this.#whenOpen((port) => this.#parts.engine.send({ op: 'cacheInvalidate', port: port.id, mac: macToKey(mac) })),
+    invalidateTarget: (mac) => this.#whenOpen((port) => this.#parts.engine.send({ op: 'cacheInvalidate', port: port.id, mac: macToKey(mac) })),
     announce: (ip, mac, toMacs) => this.#whenOpen((port) => this.#announce(port.id, ip, mac, toMacs)),
     degraded: (reason) => this.#degrade('plugin', reason),
     restored: () => this.health.restore('plugin'),
