@@ -1,5 +1,5 @@
 // One engine with simulated I/O, turn by turn: what tests of the engine drive.
-import type { HeaderFormat } from '@overlayadm/api';
+import vxlan from '@overlayadm/plugin-vxlan';
 import { Engine } from '../../src/core/engine/engine.ts';
 import { Memory } from '../../src/core/engine/memory.ts';
 import type {
@@ -15,15 +15,7 @@ import type {
 import { compileHeader } from '../../src/core/wire/header-format.ts';
 import { SimIo, SimUnderlay } from './sim-io.ts';
 
-export const VXLAN_FORMAT: HeaderFormat = {
-  carrier: { over: 'udp' },
-  template: [0x08, 0, 0, 0, 0, 0, 0, 0],
-  vnetid: { bit: 32, bits: 24 },
-  accept: [{ at: 0, mask: [0x08], value: [0x08], dropReason: 'vxlan.i-flag-clear' }],
-  length: { kind: 'fixed' },
-  entropy: 'udp-source-port',
-  kernelKind: 'vxlan',
-};
+const VXLAN_FORMAT = vxlan.format;
 
 export interface Asked {
   readonly id: number;

@@ -1,8 +1,6 @@
-// -p arguments, the table of one overlay, and where every value comes from.
+// The table of one overlay, and where every value comes from.
 import { OverlayError } from '@overlayadm/api';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parsePropertyArguments } from '../../../src/core/property/arguments.ts';
 import { checkDescription, type PropertyDescription } from '../../../src/core/property/description.ts';
 import { OVERLAY_PROPERTIES, SEARCH_PROPERTY } from '../../../src/core/property/generic.ts';
 import { propertyTable, resolveProperties, valuesOf } from '../../../src/core/property/table.ts';
@@ -37,62 +35,12 @@ function caught(work: () => unknown): Pick<OverlayError, 'code' | 'message' | 'a
   }
   throw new Error('nothing was thrown');
 }
+/** `a=1,b=2`, as somebody might type it behind -p. */
+const typedList = (typed: string): { name: string; text: string }[] =>
+  typed.split(',').map((item) => ({ name: item.slice(0, item.indexOf('=')), text: item.slice(item.indexOf('=') + 1) }));
 const resolve = (typed: string, of = table, configured?: Map<string, string>) =>
-  resolveProperties(of, typed === '' ? [] : parsePropertyArguments([typed]), configured);
+  resolveProperties(of, typed === '' ? [] : typedList(typed), configured);
 const GOOD = 'vxlan/listen_ip=10.0.0.1,files/config=/etc/map.json';
-
-describe('-p', () => {
-  it('is repeatable and takes several at once, in order', () => {
-    expect(parsePropertyArguments(['a=1,b/c=2', 'd=fe80::1'])).toEqual([
-      { name: 'a', text: '1' },
-      { name: 'b/c', text: '2' },
-      { name: 'd', text: 'fe80::1' },
-    ]);
-    expect(parsePropertyArguments([])).toEqual([]);
-  });
-
-  it.each([
-    ['a=1,2', 'PROPERTY_SYNTAX', 'a: has more than one value (2)'],
-    ['a=1=2', 'PROPERTY_SYNTAX', 'a: has more than one value (1=2)'],
-    ['a=1,b=2,3,c=4', 'PROPERTY_SYNTAX', 'b: has more than one value (3)'],
-    ['', 'PROPERTY_SYNTAX', '-p "": is empty, or has an empty part'],
-    ['a=1,', 'PROPERTY_SYNTAX', '-p a=1,: is empty, or has an empty part'],
-    ['a=1,,b=2', 'PROPERTY_SYNTAX', '-p a=1,,b=2: is empty, or has an empty part'],
-    ['a', 'PROPERTY_SYNTAX', 'a: has no value'],
-    ['a=', 'PROPERTY_SYNTAX', 'a: the value is empty'],
-    ['=1', 'PROPERTY_SYNTAX', '-p =1: a value has no name'],
-    ['a=1,a=2', 'PROPERTY_REPEATED', 'a: is given more than once'],
-  ])('%s', (option, code, message) => {
-    expect(caught(() => parsePropertyArguments([option]))).toMatchObject({ code, message });
-  });
-
-  it('says that a value has neither comma nor equals sign', () => {
-    expect(caught(() => parsePropertyArguments(['a=1,2'])).advice).toContain('cannot contain "," or "="');
-  });
-
-  it('notices a name repeated in another option, and a value that belongs to no name of its own option', () => {
-    expect(caught(() => parsePropertyArguments(['a=1', 'a=1'])).code).toBe('PROPERTY_REPEATED');
-    expect(caught(() => parsePropertyArguments(['a=1', '2'])).message).toBe('2: has no value');
-  });
-
-  it('reads back what was joined, and throws nothing but OverlayError', () => {
-    const part = fc.string({ minLength: 1 }).filter((text) => !/[,=]/.test(text));
-    fc.assert(
-      fc.property(fc.uniqueArray(fc.record({ name: part, text: part }), { selector: ({ name }) => name, minLength: 1 }), (list) => {
-        expect(parsePropertyArguments([list.map(({ name, text }) => `${name}=${text}`).join(',')])).toEqual(list);
-      }),
-    );
-    fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom('a', 'b', '=', ',', '\n') }), (text) => {
-        try {
-          parsePropertyArguments([text]);
-        } catch (error) {
-          expect(OverlayError.is(error)).toBe(true);
-        }
-      }),
-    );
-  });
-});
 
 describe('the table', () => {
   it('has the rows of show-overlay in its order', () => {
