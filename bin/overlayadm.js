@@ -4,6 +4,9 @@ import './node-version.js';
 const { useCompileCache } = await import('./compile-cache.js');
 useCompileCache();
 
+// Whoever reads our output may have seen enough ("| head"): no reason to complain.
+process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
 // We checked the version ourselves; and plugins are kept in one place for everybody, not per user as oclif would.
 process.env.OCLIF_DISABLE_ENGINE_WARNING = '1';
 process.env.OVERLAYADM_DATA_DIR ||= '/var/lib/overlayadm/plugins';

@@ -97,10 +97,9 @@ describe('connectOrStart', () => {
   it('waits past a lock that somebody holds without serving, and then gives up', async () => {
     writeFileSync(join(run, 'lock'), '');
     const started = Date.now();
-    await expect(connectOrStart(options('serves', { timeoutMs: 3000 }))).rejects.toMatchObject({
-      message: 'overlayd did not start (it ended with status 3)',
-    });
-    expect(Date.now() - started).toBeGreaterThanOrEqual(2900);
+    // Which try the end of the time cuts off, and so what the message says, is the machine's business.
+    await expect(connectOrStart(options('serves', { timeoutMs: 6000 }))).rejects.toMatchObject({ code: 'DAEMON_START_FAILED' });
+    expect(Date.now() - started).toBeGreaterThanOrEqual(5900);
     expect(startedPids().length).toBeGreaterThan(1);
   });
 

@@ -79,7 +79,7 @@ describe('create-overlay', () => {
     { args: ['-v', '99999999999999999999'], text: 'virtual network id too large: 99999999999999999999\n' },
     { args: ['-x'], text: "unrecognized option '-x'\n" },
     { args: ['-e'], text: "option '--encap' requires a value\n" },
-    { args: ['a', 'b'], text: 'Unexpected argument: b\n' },
+    { args: ['a', 'b'], text: 'unexpected operand: b\n' },
   ])('$args: status 2 and how to use it', async ({ args, text }) => {
     const environment = { OVERLAYADM_RUN_DIR: '/nonexistent' };
     expect(await overlayadm(['create-overlay', ...args], environment)).toEqual({ status: 2, stdout: '', stderr: `overlayadm: ${text}${USAGE}` });

@@ -24,6 +24,8 @@ const TURNS = 60;
 export class SimKernel implements KernelNetwork {
   readonly addresses: Set<string>;
   readonly known = new Map<string, LinkInfo>();
+  /** Addresses of links, by index: what somebody set with "ip address". */
+  readonly ips = new Map<number, readonly IpAddress[]>();
   pathMtu: number | undefined = 1500;
   /** Calls named here throw, to make a step of a transaction fail. */
   failing: 'prepareOverlayLink' | 'addVnic' | undefined;
@@ -63,7 +65,7 @@ export class SimKernel implements KernelNetwork {
       .filter((link) => link.lowerIndex === index)
       .map((link) => ({ ...link, netns: undefined }));
   hostHasAddress = (ip: IpAddress): boolean => this.addresses.has(ip);
-  addressesOf = (): readonly IpAddress[] => [];
+  addressesOf = (index: number): readonly IpAddress[] => this.ips.get(index) ?? [];
   routeMtu = (): number | undefined => this.pathMtu;
   whoHasUdpPort = async (): Promise<string> => 'process somebody (pid 7)';
   close(): void {

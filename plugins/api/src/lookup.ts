@@ -60,6 +60,13 @@ export interface DynamicInstance extends InstanceBase {
   dhcpServer?(client: MacAddress, signal: AbortSignal): Promise<MacAddress | undefined>;
 }
 
+/** A VNIC of this overlay on this host: what it is called from inside the overlay. */
+export interface LocalAddress {
+  readonly mac: MacAddress;
+  /** IPv4 and IPv6, link-local ones too. None until somebody configures the VNIC. */
+  readonly ips: readonly IpAddress[];
+}
+
 /** What the host lends to one instance, from create() until stop() settles. All calls return at once; none throws. */
 export interface LookupHost {
   readonly vnetid: number;
@@ -77,6 +84,11 @@ export interface LookupHost {
    * throws when the file cannot be read, and may then be begun anew.
    */
   file(property: string): AsyncIterable<Uint8Array>;
+  /**
+   * MAC and IP addresses of the VNICs of this overlay on this host: the whole list, now (empty when there is no VNIC) and
+   * after each change, by name of the VNIC. Looked at while an iteration is open. Ends when the instance is stopped; never throws.
+   */
+  localAddresses(): AsyncIterable<readonly LocalAddress[]>;
   /** Reports trouble: shown by `show-overlay -f`. Forwarding goes on. A later call replaces the reason. */
   degrade(reason: string): void;
   restore(): void;

@@ -1,5 +1,5 @@
 // A LookupHost for tests: records every call, keeps files in memory, and its time moves only when it is told to.
-import type { Destination, IpAddress, LookupHost, MacAddress } from '@overlayadm/api';
+import type { Destination, IpAddress, LocalAddress, LookupHost, MacAddress } from '@overlayadm/api';
 import { turns } from './testing.ts';
 
 export type HostCall =
@@ -7,6 +7,7 @@ export type HostCall =
   | { readonly call: 'invalidateTarget'; readonly mac: MacAddress }
   | { readonly call: 'announce'; readonly ip: IpAddress; readonly mac: MacAddress; readonly toMacs?: readonly MacAddress[] }
   | { readonly call: 'file'; readonly property: string }
+  | { readonly call: 'localAddresses' }
   | { readonly call: 'degrade'; readonly reason: string }
   | { readonly call: 'restore' }
   | { readonly call: 'log'; readonly level: 'info' | 'warn'; readonly message: string }
@@ -17,6 +18,8 @@ export interface FakeHostOptions {
   readonly usualPort?: number | undefined;
   /** Contents by property name. A property that is not named here has a file that never arrives. */
   readonly files?: Readonly<Record<string, string | Uint8Array>>;
+  /** VNICs of the overlay; none when not given. */
+  readonly localAddresses?: readonly LocalAddress[];
 }
 
 export interface FakeHost extends LookupHost {
@@ -28,32 +31,34 @@ export interface FakeHost extends LookupHost {
   fail(property: string, error: Error): Promise<void>;
   /** Every iteration of the file ends. A real host does this when it shuts down. */
   end(property: string): Promise<void>;
+  /** Other VNICs, or other addresses of them: every open iteration gets the list. */
+  setLocalAddresses(addresses: readonly LocalAddress[]): Promise<void>;
   /** Iterations of files that were begun and have neither ended nor thrown. */
   openFiles(): number;
   /** Moves time and wakes who sleeps until then. */
   advance(ms: number): Promise<void>;
 }
 
-type FileState =
+type FeedState<T> =
   | { readonly kind: 'absent' | 'ended' }
-  | { readonly kind: 'contents'; readonly bytes: Uint8Array }
+  | { readonly kind: 'contents'; readonly value: T }
   | { readonly kind: 'error'; readonly error: Error };
 
-/** One file: its state, and who waits for the next one. */
-class FakeFile {
-  #state: FileState = { kind: 'absent' };
+/** One file, or the list of addresses: its state, and who waits for the next one. */
+class FakeFeed<T> {
+  #state: FeedState<T> = { kind: 'absent' };
   #version = 0;
   readonly #waiting = new Set<() => void>();
   open = 0;
 
-  set(state: FileState): void {
+  set(state: FeedState<T>): void {
     this.#state = state;
     this.#version++;
     for (const wake of this.#waiting) wake();
     this.#waiting.clear();
   }
 
-  iterate(): AsyncIterableIterator<Uint8Array> {
+  iterate(): AsyncIterableIterator<T> {
     let seen = 0;
     let done = false;
     const finish = (): IteratorReturnResult<undefined> => {
@@ -61,17 +66,17 @@ class FakeFile {
       done = true;
       return { done: true, value: undefined };
     };
-    const next = async (): Promise<IteratorResult<Uint8Array>> => {
+    const next = async (): Promise<IteratorResult<T>> => {
       while (!done && (this.#state.kind === 'absent' || (this.#state.kind === 'contents' && this.#version === seen))) {
         await new Promise<void>((resolve) => void this.#waiting.add(resolve));
       }
       if (done || this.#state.kind === 'ended') return finish();
       seen = this.#version;
-      if (this.#state.kind === 'contents') return { done: false, value: this.#state.bytes };
+      if (this.#state.kind === 'contents') return { done: false, value: this.#state.value };
       finish();
       throw this.#state.kind === 'error' ? this.#state.error : new Error('the file is absent');
     };
-    const stop = async (): Promise<IteratorResult<Uint8Array>> => {
+    const stop = async (): Promise<IteratorResult<T>> => {
       const result = finish();
       for (const wake of this.#waiting) wake();
       return result;
@@ -118,18 +123,20 @@ const bytesOfText = (contents: string | Uint8Array): Uint8Array => (typeof conte
 /** For the tests of a plugin: `await plugin.create(needs, values, fakeHost({ files: { config: '{}' } })).start(signal)`. */
 export function fakeHost(options: FakeHostOptions = {}): FakeHost {
   const calls: HostCall[] = [];
-  const files = new Map<string, FakeFile>();
+  const files = new Map<string, FakeFeed<Uint8Array>>();
+  const addresses = new FakeFeed<readonly LocalAddress[]>();
   const clock = new FakeClock();
-  const fileOf = (property: string): FakeFile => {
-    const file = files.get(property) ?? new FakeFile();
+  const fileOf = (property: string): FakeFeed<Uint8Array> => {
+    const file = files.get(property) ?? new FakeFeed<Uint8Array>();
     files.set(property, file);
     return file;
   };
-  const change = async (property: string, state: FileState): Promise<void> => {
+  const change = async (property: string, state: FeedState<Uint8Array>): Promise<void> => {
     fileOf(property).set(state);
     await turns();
   };
-  for (const [property, contents] of Object.entries(options.files ?? {})) fileOf(property).set({ kind: 'contents', bytes: bytesOfText(contents) });
+  for (const [property, contents] of Object.entries(options.files ?? {})) fileOf(property).set({ kind: 'contents', value: bytesOfText(contents) });
+  addresses.set({ kind: 'contents', value: options.localAddresses ?? [] });
   return {
     vnetid: options.vnetid ?? 100,
     usualPort: options.usualPort,
@@ -140,6 +147,10 @@ export function fakeHost(options: FakeHostOptions = {}): FakeHost {
     file(property) {
       calls.push({ call: 'file', property });
       return { [Symbol.asyncIterator]: () => fileOf(property).iterate() };
+    },
+    localAddresses() {
+      calls.push({ call: 'localAddresses' });
+      return { [Symbol.asyncIterator]: () => addresses.iterate() };
     },
     degrade: (reason) => void calls.push({ call: 'degrade', reason }),
     restore: () => void calls.push({ call: 'restore' }),
@@ -154,9 +165,13 @@ export function fakeHost(options: FakeHostOptions = {}): FakeHost {
         return clock.sleep(ms, signal);
       },
     },
-    write: (property, contents) => change(property, { kind: 'contents', bytes: bytesOfText(contents) }),
+    write: (property, contents) => change(property, { kind: 'contents', value: bytesOfText(contents) }),
     fail: (property, error) => change(property, { kind: 'error', error }),
     end: (property) => change(property, { kind: 'ended' }),
+    async setLocalAddresses(list) {
+      addresses.set({ kind: 'contents', value: list });
+      await turns();
+    },
     openFiles: () => [...files.values()].reduce((sum, file) => sum + file.open, 0),
     advance: (ms) => clock.advance(ms),
   };

@@ -1,5 +1,5 @@
 // The fake host keeps what the contract promises of a host.
-import type { MacAddress } from '@overlayadm/api';
+import type { IpAddress, MacAddress } from '@overlayadm/api';
 import { describe, expect, it } from 'vitest';
 import { fakeHost } from '../src/fake-host.ts';
 import { settled, turns } from '../src/testing.ts';
@@ -20,6 +20,19 @@ describe('fakeHost', () => {
     await expect(contents.next()).rejects.toThrow('gone');
     expect(host.openFiles()).toBe(0);
     expect(host.calls).toEqual([{ call: 'file', property: 'config' }]);
+  });
+  it('gives the addresses of VNICs now and after each change', async () => {
+    const [one, two] = ['02:00:00:00:00:01', '02:00:00:00:00:02'] as [MacAddress, MacAddress];
+    const host = fakeHost({ localAddresses: [{ mac: one, ips: [] }] });
+    const lists = host.localAddresses()[Symbol.asyncIterator]();
+    expect(await lists.next()).toEqual({ done: false, value: [{ mac: one, ips: [] }] });
+    const second = lists.next();
+    expect((await settled(second, 20)).kind).toBe('pending');
+    await host.setLocalAddresses([{ mac: two, ips: ['10.0.0.2' as IpAddress] }]);
+    expect(await second).toEqual({ done: false, value: [{ mac: two, ips: ['10.0.0.2'] }] });
+    await lists.return?.();
+    expect((await fakeHost().localAddresses()[Symbol.asyncIterator]().next()).value).toEqual([]);
+    expect([host.openFiles(), host.calls]).toEqual([0, [{ call: 'localAddresses' }]]);
   });
   it('ends an iteration that waits', async () => {
     const contents = fakeHost().file('config')[Symbol.asyncIterator]();

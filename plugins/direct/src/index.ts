@@ -52,7 +52,7 @@ function refuseNeeds(needs: readonly DestinationField[]): void {
   if (needs.length > 0 && !needs.includes('ethernet')) return;
   throw new OverlayError('LOOKUP_CANNOT_SERVE', `direct: cannot serve an encapsulation that needs ${needs.join(' and ') || 'nothing'}`, {
     details: { lookup: 'direct', needs },
-    advice: 'direct gives an IP address and a port; choose another lookup plugin for this encapsulation',
+    advice: 'direct gives an IP address and a port; choose another lookup plugin for this encapsulation.',
   });
 }
 
@@ -62,7 +62,7 @@ function destinationOf(needs: readonly DestinationField[], values: PropertyValue
   if (needs.includes('port') && dest_port === undefined) {
     throw new OverlayError('DIRECT_UNSET', 'direct/dest_port: has no value, and the encapsulation needs a port', {
       details: { property: 'direct/dest_port' },
-      advice: 'add -p direct/dest_port=PORT',
+      advice: 'Add -p direct/dest_port=<port>.',
     });
   }
   return { ...(needs.includes('ip') ? { ip: dest_ip } : {}), ...(needs.includes('port') && dest_port !== undefined ? { port: dest_port } : {}) };

@@ -21,7 +21,7 @@ const files: LookupPlugin = {
     if (needs.length === 0 || needs.includes('ethernet')) {
       throw new OverlayError('LOOKUP_CANNOT_SERVE', `files: cannot serve an encapsulation that needs ${needs.join(' and ') || 'nothing'}`, {
         details: { lookup: 'files', needs },
-        advice: 'the file gives an IP address and a port; choose another lookup plugin for this encapsulation',
+        advice: 'The file gives an IP address and a port; choose another lookup plugin for this encapsulation.',
       });
     }
     return new FilesInstance(needs, (values as PropertyValues<typeof properties>).config, host);

@@ -151,15 +151,21 @@ export class FilesInstance implements DynamicInstance {
   #invalid({ line, mac, problem }: MappingProblem): OverlayError {
     return new OverlayError('FILES_INVALID', `files/config: ${this.#path}, ${describeProblem({ line, problem, ...(mac && { mac }) })}`, {
       details: { property: 'files/config', path: this.#path, line, ...(mac && { mac }), problem },
-      advice: 'correct the file; overlay_files(5) describes its format',
+      advice: 'Correct the file; overlay_files(5) describes its format.',
     });
   }
 
   #unreadable(cause: unknown): OverlayError {
-    return new OverlayError('FILES_UNREADABLE', `files/config: ${this.#path} cannot be read (${messageOf(cause)})`, {
+    return new OverlayError('FILES_UNREADABLE', `files/config: ${this.#path} cannot be read (${whyOf(cause)})`, {
       details: { property: 'files/config', path: this.#path },
-      advice: (OverlayError.is(cause) ? cause.advice : undefined) ?? 'it has to be a regular file that the user who set the property can read',
+      advice: (OverlayError.is(cause) ? cause.advice : undefined) ?? 'It has to be a regular file that the user who set the property can read.',
       cause,
     });
   }
+}
+
+/** The bare reason: the message of the host's own error names the path once more. */
+function whyOf(cause: unknown): string {
+  const why = OverlayError.is(cause) ? cause.details.why : undefined;
+  return typeof why === 'string' ? why : messageOf(cause);
 }

@@ -3,6 +3,9 @@
 /** Nesting that is followed. The format has two levels; the rest is room for reserved keys. Also bounds the stack. */
 export const MAX_DEPTH = 64;
 
+/** Values that are kept, of any kind. Twice what the largest file that is read holds when it is one of mappings; more would only fill the memory. */
+export const MAX_VALUES = 2_000_000;
+
 export interface JsonMember {
   readonly key: string;
   readonly keyLine: number;
@@ -36,6 +39,7 @@ const ESCAPES: Readonly<Record<string, string>> = { '"': '"', '\\': '\\', '/': '
 class Reader {
   readonly #text: string;
   #at = 0;
+  #values = 0;
   line = 1;
 
   constructor(text: string) {
@@ -67,6 +71,7 @@ class Reader {
 
   #value(depth: number): JsonValue {
     if (depth > MAX_DEPTH) throw new Refusal(`values are nested too deeply, at most ${MAX_DEPTH} levels are read`);
+    if (++this.#values > MAX_VALUES) throw new Refusal(`there are too many values, at most ${MAX_VALUES} are read`);
     this.#space();
     const line = this.line;
     const char = this.#text[this.#at];

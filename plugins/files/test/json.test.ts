@@ -1,7 +1,7 @@
 // The JSON reader against JSON.parse, and on any bytes.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type JsonValue, MAX_DEPTH, readJson, readJsonBytes } from '../src/json.ts';
+import { type JsonValue, MAX_DEPTH, MAX_VALUES, readJson, readJsonBytes } from '../src/json.ts';
 
 /** What JSON.parse would give. */
 function plain(value: JsonValue): unknown {
@@ -151,6 +151,12 @@ describe('readJson', () => {
     expect(problem('['.repeat(MAX_DEPTH) + ']'.repeat(MAX_DEPTH))).toBe('ok');
     expect(problem('['.repeat(1_000_000))).toMatch(/nested too deeply/);
     expect(problem('{"a":'.repeat(100_000))).toMatch(/nested too deeply/);
+  });
+});
+
+describe('readJson, of many values', () => {
+  it('keeps a bounded number, so that a file cannot fill the memory of the host', () => {
+    expect(problem(`[${'0,'.repeat(MAX_VALUES)}0]`)).toMatch(/too many values/);
   });
 });
 

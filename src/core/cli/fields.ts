@@ -16,7 +16,7 @@ export const HEALTH_FIELDS: readonly Field<HealthRow>[] = [
   { name: 'LINK', width: 20, value: (row) => row.overlay },
   { name: 'STATUS', width: 8, value: (row) => row.status },
   // One dash, as the original prints; only its manual page says two.
-  { name: 'DETAILS', width: 52, value: (row) => row.details ?? '-' },
+  { name: 'DETAILS', width: 52, value: (row) => row.details ?? '-', wraps: false },
 ];
 
 export const TARGET_FIELDS: readonly Field<TargetRow>[] = [

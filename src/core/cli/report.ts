@@ -41,6 +41,10 @@ function oclifText(error: OclifError): string {
   if (Array.isArray(error.args) && error.message.startsWith('Missing ')) return `missing operand: ${error.args.map((arg) => arg.name).join(', ')}`;
   const wanting = /^Flag (--\S+) expects a value/.exec(error.message);
   if (wanting) return `option '${wanting[1]}' requires a value`;
+  const extra = /^Unexpected arguments?: (.+)$/m.exec(error.message);
+  if (extra) return `unexpected operand: ${extra[1]}`;
+  const repeated = /^Flag (--\S+) can only be specified once/.exec(error.message);
+  if (repeated) return `option '${repeated[1]}' is given more than once`;
   const unknown = /^[Cc]ommand (.+) not found/.exec(error.message);
   if (unknown) return `unknown subcommand '${unknown[1]}'`;
   return error.message.replace(/\nSee more help with --help$/, '').replace(/\s*\n\s*/g, ' ');

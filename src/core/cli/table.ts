@@ -6,6 +6,8 @@ export interface Field<R> {
   readonly width: number;
   /** null and the empty string are shown as `--`. */
   value(row: R): string | null;
+  /** false: a sentence, whose commas separate nothing. */
+  readonly wraps?: boolean;
 }
 
 /** For people: header lines, padded columns, long lists wrapped. `heightRows`: of the terminal; the header comes again after so many. */
@@ -35,7 +37,7 @@ export function formatTable<R>(fields: readonly Field<R>[], rows: readonly R[], 
 }
 
 function formatRow<R>(fields: readonly Field<R>[], row: R): string[] {
-  const cells = fields.map((field) => wrap(printable(field.value(row) || '--'), field.width));
+  const cells = fields.map((field) => cellLines(field, printable(field.value(row) || '--')));
   const height = Math.max(...cells.map((cell) => cell.length));
   return Array.from({ length: height }, (_, line) =>
     formatLine(
@@ -44,6 +46,9 @@ function formatRow<R>(fields: readonly Field<R>[], row: R): string[] {
     ),
   );
 }
+
+/** The lines of one value: lists wrap at commas, sentences do not. */
+const cellLines = <R>({ width, wraps }: Field<R>, text: string): string[] => (wraps === false ? [text] : wrap(text, width));
 
 /**
  * A value that fills its column or more is followed by one blank, and the columns after it shrink by what it took too

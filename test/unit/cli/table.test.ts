@@ -144,3 +144,11 @@ describe('formatTable', () => {
     expect(formatTable(PAIR, [{ left: '\u001b[31m', right: 'a\nb\u009b' }], human())[1]).toBe('?[31m   a?b?');
   });
 });
+
+it('does not take a sentence with commas for a list', () => {
+  const fields = [
+    { name: 'LINK', width: 10, value: (row: string) => row },
+    { name: 'DETAILS', width: 12, value: () => 'line 1, 02:08, wrong', wraps: false },
+  ];
+  expect(formatTable(fields, ['overlay0'], { kind: 'human', heightRows: 24 }).at(-1)).toBe('overlay0  line 1, 02:08, wrong');
+});

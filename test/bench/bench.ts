@@ -1,0 +1,109 @@
+// The order of things: two hosts, the paths between them in turn, then the miss path; tables at the end, nothing left behind.
+
+import { twoHosts } from '../helpers/netns.ts';
+import { missing } from '../helpers/requirements.ts';
+import { clearUp } from './after-all.ts';
+import { type LookupSetting, measureLookups, TARGETS } from './lookups.ts';
+import { measurePing, measureTcp, measureUdp } from './measure.ts';
+import { type Options, type Part, readOptions, USAGE } from './options.ts';
+import { kernelPath, overlayPath, type Path } from './paths.ts';
+import { load, machine, Samples, significant, table } from './report.ts';
+
+const MIB = 2 ** 20;
+const MEASURES: Readonly<Record<Exclude<Part, 'lookups'>, (path: Path, samples: Samples) => Promise<void>>> = {
+  tcp: measureTcp,
+  udp: measureUdp,
+  ping: measurePing,
+};
+
+/** On a terminal says how far it is; tables are all that goes into a file. */
+const progress = (text: string): void => void (process.stderr.isTTY && process.stderr.write(`\r${text.padEnd(60)}`));
+
+async function comparePaths({ runs, parts }: Options): Promise<Samples> {
+  const hosts = await twoHosts({ v6: false });
+  for (const host of hosts) await host.startDaemon();
+  const paths = [await kernelPath(hosts), await overlayPath(hosts)];
+  const samples = new Samples();
+  for (let run = 0; run < runs; run++) {
+    // Whatever else the machine does meets all of them, and none is always the first.
+    const order = run % 2 === 0 ? paths : paths.toReversed();
+    for (const part of parts) {
+      if (part === 'lookups') continue;
+      for (const path of order) {
+        progress(`run ${run + 1} of ${runs}: ${part}, ${path.name}`);
+        await MEASURES[part](path, samples);
+      }
+    }
+  }
+  for (const host of hosts) await host.stopDaemon();
+  return samples;
+}
+
+const LOOKUP_SETTINGS: readonly LookupSetting[] = [
+  { search: 'instant', heap: 'default' },
+  { search: 'files', heap: 'default' },
+  { search: 'files', heap: 'small' },
+];
+
+async function lookupRow(setting: LookupSetting): Promise<string[]> {
+  progress(`lookups: ${setting.search}, heap ${setting.heap}`);
+  const { perSecond, answered, residentBytes, drops } = await measureLookups(setting);
+  return [setting.search, setting.heap, significant(perSecond), `${answered} of ${TARGETS}`, significant(residentBytes / MIB), drops];
+}
+
+async function runBench(options: Options): Promise<void> {
+  console.log(`${machine()}\nload before: ${load()}\n`);
+  if (options.parts.some((part) => part !== 'lookups')) {
+    const rows = (await comparePaths(options)).rows('kernel');
+    progress('');
+    console.log(`${table(['figure', 'path', 'median', 'min', 'max', 'runs', 'to kernel'], rows)}\n`);
+  }
+  if (options.parts.includes('lookups')) {
+    const rows: string[][] = [];
+    for (const setting of LOOKUP_SETTINGS) rows.push(await lookupRow(setting));
+    progress('');
+    console.log(`${table(['lookup', 'heap', 'lookups/s', 'answered', `overlayd grew, MiB for ${TARGETS}`, 'drops'], rows)}\n`);
+  }
+  console.log(`load after: ${load()}`);
+}
+
+function tell(error: unknown): void {
+  console.error(`bench: ${error instanceof Error ? error.message : error}`);
+}
+
+/** @returns whether all was measured */
+async function measureAll(options: Options): Promise<boolean> {
+  let interrupted = false;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      interrupted = true;
+      void clearUp().finally(() => process.exit(1));
+    });
+  }
+  try {
+    await runBench(options);
+    return true;
+  } catch (error) {
+    // What fails because its programs were ended is no news.
+    if (!interrupted) tell(error);
+    return false;
+  } finally {
+    await clearUp();
+  }
+}
+
+/** Exit status. */
+export async function main(args: readonly string[]): Promise<number> {
+  const needs = missing({ root: true, tun: true, commands: ['iperf3', 'ping', 'getconf'] });
+  if (needs !== undefined) {
+    tell(`needs ${needs}`);
+    return 1;
+  }
+  try {
+    return (await measureAll(readOptions(args))) ? 0 : 1;
+  } catch (error) {
+    tell(error);
+    console.error(USAGE);
+    return 2;
+  }
+}
