@@ -1,5 +1,5 @@
 // Overlays, VNICs and kernel VXLAN peers on the hosts of netns.ts, made as a user makes them; and what overlayd says of them.
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Client, connect } from '../../src/core/rpc/client.ts';
 import { socketPath } from '../../src/core/util/directories.ts';
@@ -117,3 +117,9 @@ export function changes(before: Readonly<Record<string, number>>, after: Readonl
 /** Waits until `counter` of the overlay is at least `value`. */
 export const untilCounted = (client: Client, overlay: string, counter: string, value: number): Promise<unknown> =>
   waitFor(async () => ((await counters(client, overlay))[counter] ?? 0) >= value, PATIENCE_MS, `${counter} of ${overlay} to reach ${value}`);
+
+/** Of overlayd these are its plugin hosts, and for a moment after its start the process that lists the plugins. */
+export const childrenOf = (pid: number): number[] =>
+  readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+  );

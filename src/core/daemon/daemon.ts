@@ -59,6 +59,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     checkFormat,
     compileHeader,
     nextId: () => ++lastId,
+    localAddresses: (name) => vnics.addresses(name),
     gone: (name) => vnics.forget(name),
   });
   const vnics: Vnics = new Vnics({ kernel, log, randomBytes: (count) => randomBytes(count), overlay: (name) => overlays.get(name) });

@@ -1,5 +1,4 @@
 // The engine as a thread: starts it, carries messages to it and back, and says when it has ended.
-import { once } from 'node:events';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { OverlayError } from '@overlayadm/api';
 import type { PacketIo } from '@overlayadm/packetio';
@@ -61,6 +60,9 @@ export function startEngineThread(io: Pick<PacketIo, 'openWake' | 'wake' | 'clos
     const worker = new Worker(new URL('../engine/worker.js', import.meta.url), { workerData, transferList: [port2], name: 'engine' });
     const calls = new Calls();
     let stopping = false;
+    let closed = false;
+    // From the start: an engine that dies of itself has said so long before stop() could begin to listen.
+    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
     port1.on('message', (message: FromEngine) => (message.op === 'done' ? calls.done(message.call, message.result) : receive(message)));
     const failed = new Promise<Error>((resolve) => {
       const end = (cause: unknown): void => {
@@ -71,16 +73,19 @@ export function startEngineThread(io: Pick<PacketIo, 'openWake' | 'wake' | 'clos
       worker.once('exit', (status) => end(new Error(`the engine thread ended with status ${status}`)));
     });
     const send = (message: ToEngine): void => {
+      // The number of the wake descriptor may be somebody else's by now.
+      if (closed) throw engineGone();
       port1.postMessage(message);
       io.wake(wake);
     };
     const call = (message: EngineCall): Promise<CallResult> => calls.begin((number) => send({ ...message, call: number } as ToEngine));
     async function stop(): Promise<void> {
       stopping = true;
-      const exited = once(worker, 'exit');
       await call({ op: 'stop' }).catch(() => undefined);
       await worker.terminate();
-      await exited.catch(() => undefined);
+      await exited;
+      closed = true;
+      calls.fail(engineGone());
       port1.close();
       io.close(wake);
     }

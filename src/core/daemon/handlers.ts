@@ -27,8 +27,9 @@ export function makeHandlers({ overlays, vnics, hosts, kernel, version }: Handle
     'overlay.create': async ({ name, encap, search, vnetid, properties }, { uid, gid, groups }) => {
       const setter = { uid, gid, groups };
       const named = name === undefined ? {} : { name };
-      const { overlay, warnings } = await overlays.create({ ...named, encap, search, vnetid, properties, setter });
+      // First: what throws after the overlay is made would report one that is there as refused.
       const { problems } = await hosts.providers();
+      const { overlay, warnings } = await overlays.create({ ...named, encap, search, vnetid, properties, setter });
       return { name: overlay.facts.name, warnings: [...warnings, ...problems] };
     },
     'overlay.delete': async ({ name }) => {

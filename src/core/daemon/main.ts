@@ -1,7 +1,7 @@
 // The program overlayd: arguments, directories, lock, log, signals, and the one way out.
 import { randomBytes } from 'node:crypto';
-import { chownSync, closeSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { closeSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf, OverlayError } from '@overlayadm/api';
 import { loadPacketIo, type PacketIo } from '@overlayadm/packetio';
@@ -13,7 +13,9 @@ import { STOP_TIMEOUT_MS } from '../util/limits.ts';
 import type { Log } from '../util/log.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { startEngineThread } from './engine-thread.ts';
+import { closeInherited } from './inherited.ts';
 import { openLog } from './log.ts';
+import { makeOwnDirectories } from './own-directories.ts';
 import { groupId, READERS } from './roles.ts';
 
 /** Exit statuses. LOCKED tells a command that the overlayd it wants is there already. */
@@ -45,32 +47,18 @@ function leave(status: number, text: string): never {
   process.exit(status);
 }
 
-/** The directories of a program that may run as root: made with their final rights, never opened further. */
-function makeDirectories({ run, state }: Directories): void {
-  const gid = groupId(READERS);
-  makeDirectory(run, 0o750);
-  makeDirectory(state, 0o755);
-  if (gid !== undefined && process.geteuid?.() === 0) chownSync(run, 0, gid);
-}
-
-/** Not mkdir's own `recursive`: that never comes back where a parent exists but takes no entries (below /proc; Node 24). */
-function makeDirectory(path: string, mode: number): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
-  if (!existsSync(dirname(path))) makeDirectory(dirname(path), 0o755);
+function lockFile(io: PacketIo, path: string): number | undefined {
   try {
-    mkdirSync(path, { mode });
+    return io.lockFile(path);
   } catch (cause) {
-    // Another overlayd that starts at this moment may have been faster.
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
-    const advice = 'Choose another one with OVERLAYADM_RUN_DIR or OVERLAYADM_STATE_DIR.';
-    throw new OverlayError('DIRECTORY_UNUSABLE', `${path}: cannot be made (${messageOf(cause)})`, { details: { path }, advice, cause });
+    throw new OverlayError('LOCK_FAILED', `${path}: cannot be locked (${messageOf(cause)})`, { details: { path }, cause });
   }
 }
 
 /** Held until the process ends. Exits when another overlayd has it. */
 function takeLock(io: PacketIo, directories: Directories): void {
   const path = pidPath(directories);
-  const lock = io.lockFile(path);
+  const lock = lockFile(io, path);
   if (lock === undefined) {
     const pid = readFileSync(path, 'utf8').trim();
     leave(EXIT.locked, `overlayd: another one runs with ${directories.run}${pid === '' ? '' : ` (pid ${pid})`}`);
@@ -94,9 +82,15 @@ function stateId({ state }: Directories): string {
   });
 }
 
-function tellReady(io: PacketIo): void {
+/** Where a command waits that started us. */
+function readyDescriptor(): number | undefined {
   const fd = Number(process.env.OVERLAYD_READY_FD ?? Number.NaN);
-  if (Number.isInteger(fd) && fd > 2) {
+  return Number.isInteger(fd) && fd > 2 ? fd : undefined;
+}
+
+function tellReady(io: PacketIo, log: Log): void {
+  const fd = readyDescriptor();
+  if (fd !== undefined) {
     try {
       writeSync(fd, 'ready\n');
     } catch {
@@ -105,7 +99,13 @@ function tellReady(io: PacketIo): void {
     closeSync(fd);
   }
   const socket = process.env.NOTIFY_SOCKET;
-  if (socket) io.notify(socket, `READY=1\nMAINPID=${process.pid}`);
+  if (!socket) return;
+  try {
+    io.notify(socket, `READY=1\nMAINPID=${process.pid}`);
+  } catch (error) {
+    // As sd_notify(3) advises: the variable may be left over from whoever started our caller.
+    log.warn({ error: messageOf(error) }, 'the service manager cannot be told');
+  }
 }
 
 /** Every way out leads through here, once: what overlayd made goes, then the process. */
@@ -126,12 +126,17 @@ function makeExit(log: Log, daemon: () => Daemon | undefined): (status: number) 
   };
 }
 
+const adviceOf = (error: unknown): readonly string[] => (OverlayError.is(error) && error.advice !== undefined ? [error.advice] : []);
+
 async function main(): Promise<void> {
   // What "ps" and error messages about sockets in use call us; Node's own name for the process says nothing.
   process.title = 'overlayd';
   const { logFile } = readArguments();
   const directories = directoriesOf(process.env);
-  makeDirectories(directories);
+  closeInherited(readyDescriptor() ?? -1);
+  // Whoever started us may have none, and our files would be open to everybody; or one that keeps our readers out.
+  process.umask(0o022);
+  makeOwnDirectories(directories, { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }, groupId(READERS));
   const io = loadPacketIo();
   takeLock(io, directories);
   const log = openLog(logFile ? logPath(directories) : undefined);
@@ -150,11 +155,11 @@ async function main(): Promise<void> {
     daemon = await startDaemon({ directories, version, clock: systemClock, log, io, kernel, startEngine, hosts });
     daemon.failed.then(crash);
     log.info({ version, node: process.version }, 'overlayd serves');
-    tellReady(io);
+    tellReady(io, log);
   } catch (error) {
     log.error({ error: messageOf(error), ...(OverlayError.is(error) ? { code: error.code, advice: error.advice } : {}) }, 'overlayd cannot start');
     exit(EXIT.failed);
   }
 }
 
-await main().catch((error) => leave(EXIT.failed, `overlayd: ${messageOf(error)}`));
+await main().catch((error) => leave(EXIT.failed, `overlayd: ${[messageOf(error), ...adviceOf(error)].join('\n  ')}`));

@@ -55,8 +55,10 @@ export class MuxSockets {
     mux.overlays.delete(vnetid);
     if (mux.overlays.size > 0) return;
     this.#open.delete(`${mux.listenIp} ${mux.listenPort}`);
-    await this.#parts.engine.call({ op: 'closeMux', mux: mux.id });
-    for (const socket of mux.sockets) this.#parts.io.close(socket);
+    await using unwind = new Unwind(this.#parts.report);
+    for (const socket of mux.sockets) unwind.add(() => this.#parts.io.close(socket));
+    // An engine that is gone reads and sends no more.
+    unwind.add(async () => void (await this.#parts.engine.call({ op: 'closeMux', mux: mux.id })));
   }
 
   #shared(spec: DatapathSpec, listenIp: IpAddress, listenPort: number): OpenMux | undefined {
@@ -115,7 +117,8 @@ export class MuxSockets {
       try {
         return this.#udp(listenIp, port, true);
       } catch (error) {
-        if ((error as SystemError).code !== 'EADDRINUSE' || tries === MAX_PORT_TRIES) throw error;
+        if ((error as SystemError).code !== 'EADDRINUSE') throw error;
+        if (tries === MAX_PORT_TRIES) throw noSourcePort(listenIp, error);
       }
     }
   }
@@ -141,6 +144,15 @@ export class MuxSockets {
       cause,
     });
   }
+}
+
+function noSourcePort(ip: IpAddress, cause: unknown): OverlayError {
+  const { min, max } = SOURCE_PORTS;
+  return new OverlayError('PORT_IN_USE', `${ip}: no free source port found (${MAX_PORT_TRIES} tries in ${min}-${max})`, {
+    details: { address: ip, min, max, tries: MAX_PORT_TRIES },
+    advice: `Stop what uses so many UDP ports; "ss -uanp" shows it.`,
+    cause,
+  });
 }
 
 /** The error for a listen address that this host does not have. */

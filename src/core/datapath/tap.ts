@@ -2,6 +2,7 @@
 import { type IpAddress, OverlayError } from '@overlayadm/api';
 import type { EngineLink } from '../engine/messages.ts';
 import type { KernelNetwork } from '../linux/types.ts';
+import { TAP_QUEUE_FRAMES } from '../util/limits.ts';
 import { Serial } from '../util/serial.ts';
 import { Unwind } from '../util/unwind.ts';
 import type { Devices, SystemError } from './devices.ts';
@@ -45,12 +46,10 @@ export class TapDriver implements DatapathDriver {
     const mux = await this.#muxes.join(spec);
     unwind.add(() => this.#muxes.leave(mux, spec.vnetid));
     const tap = openTap(io, spec.name);
-    // The device goes with its last descriptor, and what stands on it goes with the device.
-    unwind.add(() => {
-      io.close(tap);
-      kernel.releaseOverlayLink(spec.name);
-    });
-    const { index } = kernel.prepareOverlayLink(spec.name, { mtu: spec.mtu });
+    // The device goes with its last descriptor, what stands on it goes with the device, and only then its isolation.
+    unwind.add(() => kernel.releaseOverlayLink(spec.name));
+    unwind.add(() => io.close(tap));
+    const { index } = kernel.prepareOverlayLink(spec.name, { mtu: spec.mtu, queueFrames: TAP_QUEUE_FRAMES });
     const id = ++this.#last;
     const { vnetid, mtu, header, carriesVlanTag, group, resolves, servesDhcp, point } = spec;
     const dynamic = { group, resolves, servesDhcp, ...(point === undefined ? {} : { point }) };

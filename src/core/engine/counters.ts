@@ -43,7 +43,7 @@ export const PORT_COUNTERS = [
 export type PortCounter = (typeof PORT_COUNTERS)[number];
 
 /** Drops of a mux that belong to no overlay; those of the format (`vxlan.i-flag-clear`) come behind. */
-export const MUX_COUNTERS = ['mux.short', 'mux.truncated', 'mux.unknown-vnetid'] as const;
+export const MUX_COUNTERS = ['mux.truncated', 'mux.unknown-vnetid'] as const;
 
 export class Counters<N extends string = string> {
   readonly names: readonly N[];

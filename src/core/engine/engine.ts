@@ -19,6 +19,8 @@ export interface EngineDoor {
   readonly io: PacketIo;
   /** eventfd that the daemon wakes after it has posted. */
   readonly wake: number;
+  /** 32 random bits, drawn for this engine: guests must not foresee where their targets come to lie. */
+  readonly seed?: number;
   /** Monotonic ms, asked once a turn. */
   now(): number;
   /** The next message of the daemon, undefined when there is none. */
@@ -43,6 +45,7 @@ export class Engine {
   #lastToken = WAKE_TOKEN;
   #now = 0;
   #messagesLeft = false;
+  #stopCall: number | undefined;
   #stopped = false;
 
   constructor(door: EngineDoor, memory = new Memory()) {
@@ -58,6 +61,7 @@ export class Engine {
       pool: new FramePool(memory.pool),
       outbox: this.#outbox,
       requests: this.#requests,
+      seed: door.seed ?? 0,
       flush: () => this.#flush(),
     };
   }
@@ -70,10 +74,20 @@ export class Engine {
   turn(waitMs = MAX_ENGINE_WAIT_MS): void {
     const ready = this.#door.io.wait(this.#poll, this.#ready, this.#messagesLeft ? 0 : waitMs);
     this.#now = this.#door.now();
+    // Before the messages: a wake taken after them might be that of one that has just come, which would then wait for the next.
+    for (let i = 0; i < ready; i++) if (this.#ready[i] === WAKE_TOKEN) this.#door.io.drainWake(this.#door.wake);
     this.#takeMessages();
     for (let i = 0; i < ready; i++) this.#serve(this.#ready[i] as number);
     for (const port of this.#ports.values()) port.cache.expire(this.#now);
     this.#outbox.flush();
+    if (this.#stopCall !== undefined) this.#stop(this.#stopCall);
+  }
+
+  /** Answered last of all: with the answer the thread may end. Sockets and TAPs are the daemon's; what the engine has opened itself goes. */
+  #stop(call: number): void {
+    this.#stopped = true;
+    this.#door.io.close(this.#poll);
+    this.#done(call, undefined);
   }
 
   #takeMessages(): void {
@@ -88,9 +102,8 @@ export class Engine {
   }
 
   #serve(token: number): void {
-    if (token === WAKE_TOKEN) return this.#door.io.drainWake(this.#door.wake);
     const source = this.#sources.get(token);
-    // Closed by a message of this very turn.
+    // The wake, or closed by a message of this very turn.
     if (source === undefined) return;
     if (source instanceof Mux) return void source.receive();
     const errno = -source.readTap(this.#now);
@@ -119,8 +132,8 @@ export class Engine {
         for (const answer of message.answers) this.#requests.answer(answer, this.#now);
         return;
       case 'stop':
-        this.#stopped = true;
-        return this.#done(message.call, undefined);
+        this.#stopCall = message.call;
+        return;
       default:
         return this.#handleForPort(message);
     }

@@ -28,6 +28,7 @@ export interface EngineParts {
   readonly pool: FramePool;
   readonly outbox: Outbox;
   readonly requests: Requests;
+  readonly seed: number;
   /** Sends what waits in any sender, so that its memory may be used again. */
   flush(): void;
 }
@@ -35,6 +36,7 @@ export interface EngineParts {
 export class Port {
   readonly id: number;
   readonly spec: PortSpec;
+  readonly seed: number;
   readonly header: Uint8Array;
   readonly entropy: HeaderFormat['entropy'] | undefined;
   readonly counters = new Counters(PORT_COUNTERS);
@@ -65,6 +67,7 @@ export class Port {
     this.entropy = format.entropy === 'udp-source-port' ? undefined : format.entropy;
     this.sender = sender;
     this.#parts = parts;
+    this.seed = parts.seed;
     this.arena = parts.wire.arena;
     this.pool = parts.pool;
     this.outbox = parts.outbox;
@@ -190,7 +193,8 @@ export class Port {
 
   #miss(entry: number, high: number, low: number, at: number, length: number): void {
     // Guests refresh a neighbour by unicast ARP; to a target that is not known it is the question that the broadcast would be.
-    const isQuestion = this.spec.resolves && isArpRequest(this.arena, at, length, this.#view);
+    const isKnown = entry >= 0 && this.cache.table.state[entry] === STATE.drop;
+    const isQuestion = !isKnown && this.spec.resolves && isArpRequest(this.arena, at, length, this.#view);
     if (isQuestion) this.questions.ask('arp', this.#view, length);
     else this.cache.miss(entry, high, low, at, length, this.#now);
   }

@@ -1,5 +1,11 @@
 // Group frames of one overlay: ARP, ND and DHCP questions, each asked once however many ask it, and frames to group addresses.
-import { MAX_ASKERS_PER_QUESTION, MAX_GROUP_FRAMES, MAX_QUESTIONS_PER_OVERLAY, MAX_QUESTIONS_PER_SOURCE } from '../util/limits.ts';
+import {
+  MAX_ASKERS_PER_QUESTION,
+  MAX_GROUP_FRAMES,
+  MAX_QUESTIONS_PER_OVERLAY,
+  MAX_QUESTIONS_PER_SOURCE,
+  MAX_QUEUED_BYTES_PER_OVERLAY,
+} from '../util/limits.ts';
 import type { QuestionKind, QuestionView } from '../wire/question.ts';
 import type { Counters, PortCounter } from './counters.ts';
 import type { EngineAnswer, WireDestination } from './messages.ts';
@@ -25,6 +31,8 @@ interface Question {
   readonly askers: Set<number>;
   /** Frames that wait for the destination of a group address; a question's frames go to the daemon instead. */
   readonly frames: Uint8Array[];
+  /** Of its frames, here or (a question's) at the daemon. */
+  bytes: number;
 }
 
 export class Questions implements RequestOwner {
@@ -33,6 +41,8 @@ export class Questions implements RequestOwner {
   readonly #bySubject = new Map<number, Question>();
   readonly #perSource = new Map<number, number>();
   #last = 0;
+  /** Of all frames that wait for an answer: guests may pad a question as they like. */
+  #bytes = 0;
 
   constructor(host: QuestionHost) {
     this.#host = host;
@@ -44,8 +54,11 @@ export class Questions implements RequestOwner {
     const source = macNumber(this.#host.arena, view.from);
     const known = this.#byKey.get(key);
     if (known !== undefined) return this.#askAgain(known, source, view.to, length);
+    if (!this.#hasRoom(length)) return this.#host.counters.count('question.limit');
     const question = this.#begin(key, source);
-    if (question !== undefined) this.#tell(question.id, KIND.question, view.to, length);
+    if (question === undefined) return;
+    this.#take(question, length);
+    this.#tell(question.id, KIND.question, view.to, length);
   }
 
   /** A group frame that is no question, for a lookup plugin that wants these. */
@@ -53,8 +66,10 @@ export class Questions implements RequestOwner {
     const key = this.#key('group', view.vlan, view.to, 6);
     const known = this.#byKey.get(key);
     if (known !== undefined && known.frames.length >= MAX_GROUP_FRAMES) return this.#host.counters.count('target.queue-full');
+    if (!this.#hasRoom(length)) return this.#host.counters.count('target.overlay-full');
     const question = known ?? this.#begin(key, macNumber(this.#host.arena, view.from));
     if (question === undefined) return;
+    this.#take(question, length);
     question.frames.push(this.#host.arena.slice(view.to, view.to + length));
     if (known === undefined) this.#tell(question.id, KIND.target, view.to, Math.min(length, HEAD_BYTES));
   }
@@ -78,8 +93,9 @@ export class Questions implements RequestOwner {
   #askAgain(question: Question, source: number, at: number, length: number): void {
     const { counters } = this.#host;
     if (question.askers.has(source)) return counters.count('question.repeated');
-    if (question.askers.size >= MAX_ASKERS_PER_QUESTION) return counters.count('question.limit');
+    if (question.askers.size >= MAX_ASKERS_PER_QUESTION || !this.#hasRoom(length)) return counters.count('question.limit');
     question.askers.add(source);
+    this.#take(question, length);
     this.#tell(question.id, KIND.asker, at, length);
   }
 
@@ -91,7 +107,7 @@ export class Questions implements RequestOwner {
       return undefined;
     }
     const subject = ++this.#last;
-    const question: Question = { key, id: requests.begin(this, subject), source, askers: new Set([source]), frames: [] };
+    const question: Question = { key, id: requests.begin(this, subject), source, askers: new Set([source]), frames: [], bytes: 0 };
     this.#byKey.set(key, question);
     this.#bySubject.set(subject, question);
     this.#perSource.set(source, ofSource + 1);
@@ -104,10 +120,20 @@ export class Questions implements RequestOwner {
     if (question === undefined) return undefined;
     this.#bySubject.delete(subject);
     this.#byKey.delete(question.key);
+    this.#bytes -= question.bytes;
     const left = (this.#perSource.get(question.source) ?? 1) - 1;
     if (left > 0) this.#perSource.set(question.source, left);
     else this.#perSource.delete(question.source);
     return question;
+  }
+
+  #hasRoom(length: number): boolean {
+    return this.#bytes + length <= MAX_QUEUED_BYTES_PER_OVERLAY;
+  }
+
+  #take(question: Question, length: number): void {
+    question.bytes += length;
+    this.#bytes += length;
   }
 
   #tell(id: number, kind: number, at: number, length: number): void {

@@ -24,6 +24,7 @@ function grown<T extends Uint8Array | Int32Array | Uint32Array | Float64Array>(o
  */
 export class TargetTable {
   readonly #most: number;
+  readonly #seed: number;
   #capacity = FIRST_CAPACITY;
   /** Open addressing, linear probing, twice as many slots as entries; holds entry numbers. */
   #slots = new Int32Array(2 * FIRST_CAPACITY).fill(NONE);
@@ -44,9 +45,13 @@ export class TargetTable {
   /** The outstanding request while pending, the time the refusal ends while refused. */
   detail = new Float64Array(FIRST_CAPACITY);
 
-  /** @param most entries the table will hold; insert() refuses more. */
-  constructor(most: number) {
+  /**
+   * @param most entries the table will hold; insert() refuses more.
+   * @param seed 32 bits that no guest knows.
+   */
+  constructor(most: number, seed = 0) {
     this.#most = most;
+    this.#seed = seed | 0;
   }
 
   get size(): number {
@@ -126,10 +131,12 @@ export class TargetTable {
   }
 
   #hash(high: number, low: number): number {
-    // Multiplicative mixing: MACs of one vendor differ in their low bits only, those of one overlay often count up.
-    let mixed = Math.imul(low ^ Math.imul(high, 0x9e3779b1), 0x85ebca6b);
+    // Multiplicative mixing: MACs of one vendor differ in their low bits only, those of one overlay often count up. The seed,
+    // because guests choose the MACs they send to: thousands with one hash would make every search a walk through them all.
+    let mixed = Math.imul(low ^ this.#seed, 0x85ebca6b);
     mixed ^= mixed >>> 15;
-    return Math.imul(mixed, 0xc2b2ae35) >>> 8;
+    mixed = Math.imul(mixed ^ high, 0xc2b2ae35);
+    return mixed ^ (mixed >>> 16);
   }
 
   #place(entry: number): void {

@@ -25,7 +25,7 @@ const CAUSES: Readonly<Record<string, string>> = {
   ELOOP: 'too many symbolic links',
 };
 
-const ADVICE = `it has to be a regular file of at most ${MAX_PLUGIN_FILE_BYTES / 2 ** 20} MiB that the user who set the property can read`;
+const ADVICE = `It has to be a regular file of at most ${MAX_PLUGIN_FILE_BYTES / 2 ** 20} MiB that the user who set the property can read.`;
 
 const unreadable = (path: string, why: string, cause?: unknown): OverlayError =>
   new OverlayError('FILE_UNREADABLE', `${path}: ${why}`, { details: { path, why }, advice: ADVICE, cause });
@@ -119,12 +119,19 @@ export interface FollowEvents {
   failed(error: OverlayError): void;
 }
 
+export interface Following extends Timer {
+  /** True while the file is looked at or read, which cancel() does not end. */
+  readonly isBusy: boolean;
+}
+
 /** Gives the contents of a file, now and after each change, until it cannot be read or cancel() is called. */
-export function followFile(files: FileAccess, clock: Clock, path: string, setter: Setter, events: FollowEvents): Timer {
+export function followFile(files: FileAccess, clock: Clock, path: string, setter: Setter, events: FollowEvents): Following {
   let cancelled = false;
   let timer: Timer | undefined;
   let seen: string | undefined;
+  let isBusy = false;
   const look = async (): Promise<void> => {
+    isBusy = true;
     try {
       // The stamp is taken before the contents: a change while they are read is seen at the next look.
       const stamp = await files.stamp(path);
@@ -138,10 +145,15 @@ export function followFile(files: FileAccess, clock: Clock, path: string, setter
       if (!cancelled) timer = clock.after(FILE_POLL_MS, look);
     } catch (error) {
       if (!cancelled) events.failed(OverlayError.is(error) ? error : unreadable(path, messageOf(error), error));
+    } finally {
+      isBusy = false;
     }
   };
   look();
   return {
+    get isBusy() {
+      return isBusy;
+    },
     cancel: () => {
       cancelled = true;
       timer?.cancel();

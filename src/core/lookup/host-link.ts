@@ -2,7 +2,7 @@
 import { OverlayError } from '@overlayadm/api';
 import { LineStream } from '../rpc/framing.ts';
 import type { Clock, Timer } from '../util/clock.ts';
-import { HOST_CALL_TIMEOUT_MS, HOST_KILL_MS, HOST_MISSED_PINGS, HOST_PING_INTERVAL_MS } from '../util/limits.ts';
+import { HOST_CALL_TIMEOUT_MS, HOST_KILL_MS, HOST_MISSED_PINGS, HOST_PING_INTERVAL_MS, MAX_HOST_UNREAD_BYTES } from '../util/limits.ts';
 import {
   type Call,
   type CallBody,
@@ -46,6 +46,7 @@ export class HostLink {
   readonly #lines: LineStream;
   readonly #waiting = new Map<number, Waiting>();
   readonly #becameReady = Promise.withResolvers<void>();
+  #turn: Promise<void> = Promise.resolve();
   #nextCall = 0;
   #missed = 0;
   #heartbeat: Timer | undefined;
@@ -85,12 +86,26 @@ export class HostLink {
   }
 
   send(message: ToHost): void {
-    if (!this.#over) this.#lines.send(message);
+    if (this.#over) return;
+    this.#lines.send(message);
+    // Not at once: whoever sends is in the middle of something, and does not expect the host to end under it.
+    if (this.#lines.backlogBytes > MAX_HOST_UNREAD_BYTES)
+      queueMicrotask(() => this.#fail(`it does not read: ${MAX_HOST_UNREAD_BYTES} bytes wait for it`));
   }
 
-  /** For those who send much: settles when there is room, or the host has ended. */
-  drained(): Promise<void> {
-    return this.#lines.drained();
+  /**
+   * For those who send much: messages sent so go one after the other, each when the host has taken the one before, so that
+   * one at a time is in memory, whoever sends. `make` gives undefined when there is nothing to send any more. Settles when
+   * the host has taken it, or has ended.
+   */
+  sendInTurn(make: () => ToHost | undefined): Promise<void> {
+    const sent = this.#turn.then(() => {
+      const message = make();
+      if (message !== undefined) this.send(message);
+      return this.#lines.drained();
+    });
+    this.#turn = sent.catch(() => {});
+    return sent;
   }
 
   /** Lets the host stop its instances and end; it is killed when that takes long. Settles when it is gone. */
@@ -107,7 +122,7 @@ export class HostLink {
   #failure(reason: string): OverlayError {
     return new OverlayError('PLUGIN_FAILED', `plugin ${this.#name}: ${reason}`, {
       details: { package: this.#name, reason },
-      advice: "the log of overlayd has what its plugin host wrote; update or remove the plugin's package",
+      advice: "The log of overlayd has what its plugin host wrote; update or remove the plugin's package.",
     });
   }
 

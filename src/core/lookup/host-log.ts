@@ -35,6 +35,11 @@ export class HostLog {
     if (room <= 0 || lines.length > room) this.#left++;
   }
 
+  /** What overlayd says of a host: rare, and not lost in what the host itself says. */
+  tell(text: string): void {
+    this.#log.warn(this.#fields, cutText(text, MAX_LOG_TEXT_BYTES));
+  }
+
   #newPeriod(): void {
     if (this.#clock.now() < this.#periodEnds) return;
     if (this.#left > 0) this.#log.warn({ ...this.#fields, left: this.#left }, 'messages of a plugin host were left out, there were too many');

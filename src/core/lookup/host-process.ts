@@ -92,7 +92,8 @@ export function systemSpawn(rights: () => HostRights = systemRights): SpawnHost 
 
 function exitOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
-    child.once('error', (error) => resolve(`it could not be started: ${messageOf(error)}`));
+    // Not once: one that may not be killed says so each time.
+    child.on('error', (error) => resolve(`it could not be started: ${messageOf(error)}`));
     child.once('exit', (status, signal) => resolve(signal === null ? `exit status ${status}` : `signal ${signal}`));
   });
 }

@@ -58,6 +58,7 @@ const launchesOf = (providers: readonly Provider[]): Map<string, HostLaunch> => 
 class PackageHosts implements PluginHosts {
   readonly #parts: PluginHostsParts;
   #table: Promise<ProviderTable> | undefined;
+  #isLooking = false;
   /** By folder and version: an upgraded package gets a host of its own beside the old one. */
   readonly #supervisors = new Map<string, Supervisor>();
   readonly #descriptions = new Map<string, Promise<Description>>();
@@ -69,7 +70,8 @@ class PackageHosts implements PluginHosts {
   }
 
   providers(refresh = false): Promise<ProviderTable> {
-    if (refresh) {
+    // One that is under way is new enough: looking costs a process, and many may ask for what is not there.
+    if (refresh && !this.#isLooking) {
       this.#table = undefined;
       this.#descriptions.clear();
     }
@@ -111,8 +113,14 @@ class PackageHosts implements PluginHosts {
       log: new HostLog(log, clock, { package: provider.package }),
       release: (released) => supervisor.remove(released),
     });
-    await supervisor.add(instance);
-    return instance;
+    try {
+      await supervisor.add(instance);
+      return instance;
+    } catch (error) {
+      // It may have begun to follow files, and what it says about them is not heard any more.
+      instance.close();
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {
@@ -122,11 +130,20 @@ class PackageHosts implements PluginHosts {
   }
 
   async #discover(): Promise<ProviderTable> {
-    const { providers, problems } = await this.#parts.runtime.discover();
-    const rights = [...launchesOf(providers).values()].map((launch) => this.#parts.runtime.describeRights(launch));
-    const all = [...problems, ...rights.filter((problem) => problem !== undefined)];
-    for (const problem of all) this.#parts.log.warn({ problem }, 'a plugin is not as it should be');
-    return { providers, problems: all };
+    this.#isLooking = true;
+    try {
+      const { providers, problems } = await this.#parts.runtime.discover();
+      const rights = [...launchesOf(providers).values()].map((launch) => this.#parts.runtime.describeRights(launch));
+      const all = [...problems, ...rights.filter((problem) => problem !== undefined)];
+      for (const problem of all) this.#parts.log.warn({ problem }, 'a plugin is not as it should be');
+      return { providers, problems: all };
+    } catch (error) {
+      // What failed may work the next time.
+      this.#table = undefined;
+      throw error;
+    } finally {
+      this.#isLooking = false;
+    }
   }
 
   /** @throws OverlayError PLUGIN_UNKNOWN */
@@ -180,7 +197,6 @@ function unknownPlugin(kind: 'encap' | 'lookup', name: string, { providers, prob
   const known = providers.filter((provider) => provider.kind === kind).map((provider) => provider.name);
   throw new OverlayError('PLUGIN_UNKNOWN', `${name}: no such ${kind} plugin (known: ${known.join(', ') || 'none'})`, {
     details: { kind, name, known, problems },
-    advice:
-      problems.length > 0 ? `some plugins were left out: ${problems.join('; ')}` : `choose one of them, or install a plugin that brings ${name}`,
+    advice: problems.length > 0 ? `Some plugins were left out: ${problems.join('; ')}.` : 'Choose one of them.',
   });
 }

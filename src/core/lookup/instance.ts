@@ -1,10 +1,11 @@
 // A lookup instance as overlayd sees it: what is asked survives the host it was put to, and every question ends once.
-import { type Destination, OverlayError } from '@overlayadm/api';
-import type { Clock, Timer } from '../util/clock.ts';
+import { type Destination, type LocalAddress, OverlayError } from '@overlayadm/api';
+import type { Clock } from '../util/clock.ts';
 import { FILE_CHUNK_BYTES, MAX_BATCH_ANSWERS, MAX_OPEN_FILES } from '../util/limits.ts';
 import type { Answer, Ask, Created, Failure, HostedSpec, Report } from '../varpd/protocol.ts';
 import { failureOf, inBatches } from '../varpd/protocol.ts';
-import { type FileAccess, followFile } from './files.ts';
+import { AddressWatch } from './address-watch.ts';
+import { type FileAccess, type Following, followFile } from './files.ts';
 import type { HostLink } from './host-link.ts';
 import type { HostLog } from './host-log.ts';
 import { dropAll, Requests } from './requests.ts';
@@ -27,7 +28,10 @@ export class RemoteInstance implements LookupInstance {
   readonly id: number;
   readonly #parts: RemoteParts;
   readonly #requests = new Requests();
-  readonly #files = new Map<number, Timer>();
+  readonly #files = new Map<number, Following>();
+  /** Files that are closed, but still read; they count, or opening and closing would start any number of reads. */
+  #closing: Following[] = [];
+  readonly #addresses: AddressWatch;
   /** The host that may be asked; undefined while there is none. */
   #link: HostLink | undefined;
   #created: Created = { mode: 'dynamic', group: false, resolves: false, servesDhcp: false };
@@ -37,6 +41,12 @@ export class RemoteInstance implements LookupInstance {
   constructor(parts: RemoteParts) {
     this.id = parts.id;
     this.#parts = parts;
+    const { clock, log, spec } = parts;
+    this.#addresses = new AddressWatch({
+      clock,
+      list: () => spec.localAddresses(),
+      warn: (text) => log.write('warn', text, { overlay: spec.overlay }),
+    });
   }
 
   get mode(): 'point' | 'dynamic' {
@@ -84,6 +94,7 @@ export class RemoteInstance implements LookupInstance {
     this.#closed = true;
     this.#requests.remove(this.#requests.all().map(({ id }) => id));
     this.#closeFiles();
+    this.#addresses.close();
     this.#link = undefined;
     this.#parts.release(this);
   }
@@ -107,6 +118,7 @@ export class RemoteInstance implements LookupInstance {
   /** The host is gone, or the instance could not be made anew in it. */
   hostDown(reason: string): void {
     this.#closeFiles();
+    this.#addresses.close();
     const wasUp = this.#link !== undefined;
     this.#link = undefined;
     if (!this.#started || this.#closed) return;
@@ -145,6 +157,10 @@ export class RemoteInstance implements LookupInstance {
         return this.#openFile(report.file, report.property, link);
       case 'closeFile':
         return void this.#closeFile(report.file);
+      case 'watchAddresses':
+        return void this.#addresses.open((addresses) => this.#sendAddresses(addresses, link));
+      case 'unwatchAddresses':
+        return void this.#addresses.close();
     }
   }
 
@@ -176,7 +192,8 @@ export class RemoteInstance implements LookupInstance {
     const refuse = (why: string): void =>
       link.send({ type: 'fileFailed', file, error: failureOf(new OverlayError('FILE_UNREADABLE', `${property}: ${why}`), 'FILE_UNREADABLE') });
     if (this.#files.has(file)) return `it opened file ${file} twice`;
-    if (this.#files.size >= MAX_OPEN_FILES) return void refuse(`${MAX_OPEN_FILES} files are open already`);
+    this.#closing = this.#closing.filter(({ isBusy }) => isBusy);
+    if (this.#files.size + this.#closing.length >= MAX_OPEN_FILES) return void refuse(`${MAX_OPEN_FILES} files are open already`);
     if (!paths.has(property) || typeof path !== 'string') return void refuse('is no property of type path that has a value');
     const following = followFile(files, clock, path, spec.setter, {
       contents: (bytes) => this.#sendFile(file, bytes, link),
@@ -190,9 +207,13 @@ export class RemoteInstance implements LookupInstance {
     for (let at = 0; at === 0 || at < bytes.length; at += FILE_CHUNK_BYTES) {
       if (!this.#files.has(file)) return;
       const part = Buffer.from(bytes.buffer, bytes.byteOffset + at, Math.min(FILE_CHUNK_BYTES, bytes.length - at));
-      link.send({ type: 'fileData', file, data: part.toString('base64'), last: at + FILE_CHUNK_BYTES >= bytes.length });
-      await link.drained();
+      const last = at + FILE_CHUNK_BYTES >= bytes.length;
+      await link.sendInTurn(() => (this.#files.has(file) ? { type: 'fileData', file, data: part.toString('base64'), last } : undefined));
     }
+  }
+
+  #sendAddresses(addresses: readonly LocalAddress[], link: HostLink): Promise<void> {
+    return link.sendInTurn(() => ({ type: 'localAddresses', instance: this.id, addresses }));
   }
 
   #failFile(file: number, error: Failure, link: HostLink): void {
@@ -201,8 +222,11 @@ export class RemoteInstance implements LookupInstance {
   }
 
   #closeFile(file: number): void {
-    this.#files.get(file)?.cancel();
+    const following = this.#files.get(file);
+    if (following === undefined) return;
+    following.cancel();
     this.#files.delete(file);
+    if (following.isBusy) this.#closing.push(following);
   }
 
   #closeFiles(): void {

@@ -116,7 +116,7 @@ export class Supervisor {
     if (this.#link !== link) return;
     this.#link = undefined;
     const { launch, clock, log } = this.#parts;
-    log.write('warn', `plugin host of ${launch.package} failed: ${reason}`);
+    log.tell(`plugin host of ${launch.package} failed: ${reason}`);
     if (clock.now() - this.#startedAt >= HOST_STABLE_MS) this.#nextWait = HOST_RESTART_MS.first;
     for (const instance of [...this.#instances.values()]) instance.hostDown(`plugin host of ${launch.package} failed: ${reason}`);
     this.#scheduleRebuild();

@@ -1,5 +1,5 @@
 // What the rest of overlayd knows of plugin hosts: descriptions as data, and instances that are asked by message.
-import type { Destination, DestinationField, IpAddress, MacAddress, UnderlaySocket } from '@overlayadm/api';
+import type { Destination, DestinationField, IpAddress, LocalAddress, MacAddress, UnderlaySocket } from '@overlayadm/api';
 import type { Answer, Ask, EncapDescription, LookupDescription, PropertyRecord, ProviderTable } from '../varpd/protocol.ts';
 
 export type { Answer, Ask, EncapDescription, LookupDescription, PropertyRecord, Provider, ProviderTable } from '../varpd/protocol.ts';
@@ -19,6 +19,8 @@ export interface InstanceSpec {
   readonly usualPort?: number;
   readonly values: PropertyRecord;
   readonly setter: Setter;
+  /** What the VNICs of the overlay are called now, by name of the VNIC; asked again and again while the plugin follows it. May throw. */
+  localAddresses(): readonly LocalAddress[];
 }
 
 /**

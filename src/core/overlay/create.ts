@@ -1,5 +1,13 @@
 // Making an overlay: a transaction of named steps, each of which may refuse, and which are undone together.
-import { type AnyPropertyValues, type HeaderFormat, ipFamily, messageOf, OverlayError, type UnderlaySocket } from '@overlayadm/api';
+import {
+  type AnyPropertyValues,
+  type HeaderFormat,
+  ipFamily,
+  type LocalAddress,
+  messageOf,
+  OverlayError,
+  type UnderlaySocket,
+} from '@overlayadm/api';
 import type { DatapathDriver, DatapathSpec } from '../datapath/driver.ts';
 import type { Selection } from '../datapath/select.ts';
 import type { KernelNetwork } from '../linux/types.ts';
@@ -7,6 +15,7 @@ import type { EncapDescription, LookupDescription, LookupInstance, PluginHosts, 
 import type { PropertyText } from '../property/arguments.ts';
 import { refusedValue } from '../property/parse.ts';
 import { propertyTable, type ResolvedProperty, resolveProperties, valuesOf } from '../property/table.ts';
+import { LimitedLog } from '../util/limited-log.ts';
 import { Unwind } from '../util/unwind.ts';
 import { checkDestination } from './destination.ts';
 import { Overlay, type OverlayFacts, type OverlayParts } from './overlay.ts';
@@ -30,6 +39,8 @@ export interface CreateParts {
   checkFormat(format: HeaderFormat, vnetid: { readonly min: number; readonly max: number }): string | undefined;
   compileHeader(format: HeaderFormat, vnetid: number): Uint8Array;
   nextId(): number;
+  /** What the VNICs over this overlay are called, for its lookup plugin. */
+  localAddresses(overlay: string): readonly LocalAddress[];
 }
 
 export interface Created {
@@ -74,14 +85,18 @@ export async function createOverlay(parts: CreateParts, request: CreateRequest):
       point,
       isOwnSocket: (ip, port) => selection.driver.isOwnSocket(ip, port),
     });
-  const overlay = new Overlay(facts, { ...parts.overlay, check });
-  const instance = await step(`lookup plugin ${request.search}`, () => startLookup(parts.hosts, overlay, request));
+  // Its own, so that a plugin that floods the log cannot drown what there is to say of other overlays.
+  const log = new LimitedLog(parts.overlay.log, parts.overlay.clock);
+  const overlay = new Overlay(facts, { ...parts.overlay, log, check });
+  const instance = await step(`lookup plugin ${request.search}`, () => startLookup(parts, overlay, request));
   unwind.add(() => instance.close());
   const spec = await step(`lookup plugin ${request.search}`, () => datapathSpec(parts, facts, socket, instance, check));
+  const warnings = await step('underlay', () => mtuWarnings(parts, facts));
   const port = await step('data path', () => selection.driver.open(spec));
-  unwind.keep();
+  unwind.add(() => port.close());
   overlay.activate(port, instance);
-  return { overlay, warnings: mtuWarnings(parts, facts) };
+  unwind.keep();
+  return { overlay, warnings };
 }
 
 function refuseName(kernel: CreateParts['kernel'], name: string): void {
@@ -96,12 +111,19 @@ async function describePlugins(
   request: CreateRequest,
 ): Promise<{ encap: EncapDescription; lookup: LookupDescription }> {
   const [encap, lookup] = await Promise.all([hosts.describeEncap(request.encap), hosts.describeLookup(request.search)]);
-  const wrong = checkFormat(encap.format, encap.vnetid);
+  const wrong = checkFormat(encap.format, encap.vnetid) ?? whyNotNeeds(encap);
   if (wrong === undefined) return { encap, lookup };
   throw new OverlayError('PLUGIN_FAILED', `${encap.name}: its header format cannot be used (${wrong})`, {
     details: { plugin: encap.name, reason: wrong },
     advice: 'This is a defect of the plugin; tell whoever made it.',
   });
+}
+
+/** A datagram cannot be sent to no port: what the carrier takes, destinations have to bring. */
+function whyNotNeeds({ format, needs }: EncapDescription): string | undefined {
+  const missing = format.carrier.over === 'udp' ? (['ip', 'port'] as const) : (['ip'] as const);
+  const lacking = missing.filter((field) => !needs.includes(field));
+  return lacking.length === 0 ? undefined : `its carrier is ${format.carrier.over}, but its needs lack ${lacking.join(' and ')}`;
 }
 
 function checkVnetid({ name, vnetid: { min, max } }: EncapDescription, vnetid: number): void {
@@ -155,11 +177,13 @@ function overlayFacts(
   return { name, id: parts.nextId(), vnetid, encap, search, listenIp, properties, mtu, datapath };
 }
 
-function startLookup(hosts: PluginHosts, overlay: Overlay, { name, search, vnetid, setter }: CreateRequest): Promise<LookupInstance> {
+function startLookup(parts: CreateParts, overlay: Overlay, { name, search, vnetid, setter }: CreateRequest): Promise<LookupInstance> {
   const { encap, properties } = overlay.facts;
   const values = recordOf(valuesOf(properties, 'lookup'));
   const usualPort = encap.usualPort === undefined ? {} : { usualPort: encap.usualPort };
-  return hosts.createInstance({ overlay: name, plugin: search, vnetid, needs: encap.needs, ...usualPort, values, setter }, overlay.events);
+  const localAddresses = (): readonly LocalAddress[] => parts.localAddresses(name);
+  const spec = { overlay: name, plugin: search, vnetid, needs: encap.needs, ...usualPort, values, setter, localAddresses };
+  return parts.hosts.createInstance(spec, overlay.events);
 }
 
 function datapathSpec(

@@ -11,7 +11,10 @@ export interface DestinationRules {
   isOwnSocket(ip: IpAddress, port: number): boolean;
 }
 
-export type CheckedDestination = { readonly ok: true; readonly to: WireDestination } | { readonly ok: false; readonly reason: string };
+export type CheckedDestination =
+  | { readonly ok: true; readonly to: WireDestination }
+  /** `own`: nothing is wrong with it but that it is where we are. */
+  | { readonly ok: false; readonly reason: string; readonly own?: true };
 
 const refused = (reason: string): CheckedDestination => ({ ok: false, reason });
 
@@ -26,7 +29,7 @@ export function checkDestination({ ip, port }: Destination, rules: DestinationRu
   if (!rules.needs.includes('port')) return { ok: true, to: { family: rules.family, ip: ipToBytes(ip), port: 0 } };
   if (port === undefined) return refused('it has no port');
   if (!Number.isInteger(port) || port < 1 || port > 65535) return refused(`port ${port} is not in 1-65535`);
-  if (rules.isOwnSocket(ip, port)) return refused(`${ip} port ${port} is this host's own`);
+  if (rules.isOwnSocket(ip, port)) return { ok: false, reason: `${ip} port ${port} is this host's own`, own: true };
   return { ok: true, to: { family: rules.family, ip: ipToBytes(ip), port } };
 }
 

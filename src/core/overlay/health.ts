@@ -9,8 +9,11 @@ export class Health {
   readonly #reasons = new Map<HealthCause, string>();
   readonly #timers = new Map<HealthCause, Timer>();
 
-  degrade(cause: HealthCause, reason: string): void {
+  /** Whether this is news: false while the cause is degraded already, so that what repeats itself does not fill a log. */
+  degrade(cause: HealthCause, reason: string): boolean {
+    const isNews = !this.#reasons.has(cause);
     this.#reasons.set(cause, reason);
+    return isNews;
   }
 
   restore(cause: HealthCause): void {
@@ -20,13 +23,14 @@ export class Health {
   }
 
   /** For trouble that nobody takes back: it is over when it was not reported for `quietMs`. */
-  degradeUntilQuiet(cause: HealthCause, reason: string, clock: Clock, quietMs: number): void {
+  degradeUntilQuiet(cause: HealthCause, reason: string, clock: Clock, quietMs: number): boolean {
     this.#timers.get(cause)?.cancel();
-    this.degrade(cause, reason);
+    const isNews = this.degrade(cause, reason);
     this.#timers.set(
       cause,
       clock.after(quietMs, () => this.restore(cause)),
     );
+    return isNews;
   }
 
   /** Undefined when online; all reasons, oldest first, within MAX_REASON_BYTES otherwise. */

@@ -65,7 +65,7 @@ export class OverlayLookups {
     const refused: EngineAnswer[] = [];
     for (const miss of misses) {
       if (miss.kind === 'asker') {
-        this.#questions.get(miss.id)?.frames.push(miss.frame);
+        this.#questions.get(miss.id)?.frames.push(miss.frame.slice());
         continue;
       }
       const ask = miss.kind === 'target' ? this.#askTarget(miss) : this.#askQuestion(miss);
@@ -96,7 +96,8 @@ export class OverlayLookups {
   #askQuestion({ id, frame }: Miss): Ask | undefined {
     const question = this.#parts.frames.readQuestion(frame);
     if (question === undefined) return undefined;
-    this.#questions.set(id, { question, frames: [frame] });
+    // A copy: the frame stands in the memory of its whole batch, which would live as long as the question.
+    this.#questions.set(id, { question, frames: [frame.slice()] });
     return question.kind === 'dhcp' ? { id, kind: 'dhcp', client: question.client } : { id, kind: 'resolve', ip: question.ip };
   }
 
@@ -126,13 +127,19 @@ export class OverlayLookups {
     return undefined;
   }
 
+  /** A broadcast question for a VNIC of this host gets here too; macvlan carries what follows, and nothing is amiss. */
+  #isOwn(destination: Destination): boolean {
+    const checked = this.#parts.check(destination);
+    return !checked.ok && checked.own === true;
+  }
+
   #proxy(id: number, { question, frames }: OpenQuestion, mac: MacAddress, destination: Destination | undefined): EngineAnswer {
     const { engine, port } = this.#parts;
     if (isGroupMac(mac) || mac === ZERO_MAC) {
       this.#parts.wrongDestination(macToDisplay(mac), 'it is not the address of one interface');
       return { id, kind: 'drop' };
     }
-    const to = destination === undefined ? undefined : this.#checked(macToDisplay(mac), destination);
+    const to = destination === undefined || this.#isOwn(destination) ? undefined : this.#checked(macToDisplay(mac), destination);
     // Before the answer, so that the first frame to the address that the guest now learns finds its target known.
     if (to !== undefined) engine.send({ op: 'cacheSet', port, mac: macToKey(mac), to, fixed: false });
     for (const asked of frames) {

@@ -62,7 +62,7 @@
 // resolves, and injected as if the target had sent it. Other group frames go to lookup() when the plugin wants them, else
 // they are dropped and counted.
 //
-// CREATION is a transaction (create.ts): name, plugins, vnetid, properties, lookup instance, data path. Each step that
+// CREATION is a transaction (create.ts): name, plugins, vnetid, properties, underlay, lookup instance, data path. Each step that
 // refuses says so with what to do, and what was done before is undone.
 //
 // DEGRADED IS NOT DOWN. Trouble of a plugin, a wrong answer, a path that is too narrow: the overlay is degraded, with the
@@ -79,13 +79,13 @@
 // NOT DONE, AND WHY. No learning from traffic: anybody who can send a datagram could move a tenant's address. No
 // flooding: what the lookup plugin does not know does not exist. No fragments (RFC 7348 §4.3): what does not fit is
 // dropped, counted and reported with its size.
-import { type Destination, type IpAddress, ipFamily, ipFromBytes, type MacAddress } from '@overlayadm/api';
+import { type Destination, type IpAddress, ipFromBytes, type MacAddress } from '@overlayadm/api';
 import type { DatapathPort } from '../datapath/driver.ts';
 import type { CacheEntry, EngineLink, FromEngine, WireDestination } from '../engine/messages.ts';
 import type { EncapDescription, InstanceEvents, LookupInstance } from '../lookup/types.ts';
 import type { ResolvedProperty } from '../property/table.ts';
 import type { Clock } from '../util/clock.ts';
-import { MAX_PAGE_ROWS, TOO_BIG_QUIET_MS } from '../util/limits.ts';
+import { MAX_PAGE_ROWS, MAX_TARGETS_PER_OVERLAY, TOO_BIG_QUIET_MS } from '../util/limits.ts';
 import type { Log } from '../util/log.ts';
 import { keyToMac, macToKey } from '../util/mac-key.ts';
 import { type CheckedDestination, showDestination } from './destination.ts';
@@ -178,8 +178,8 @@ export class Overlay {
 
   tooBig({ to, packetBytes }: Extract<FromEngine, { readonly op: 'tooBig' }>): void {
     const reason = `a packet of ${packetBytes} bytes to ${this.#show(to)} does not fit the path; lower the mtu (${this.facts.mtu})`;
-    this.health.degradeUntilQuiet('too-big', reason, this.#parts.clock, TOO_BIG_QUIET_MS);
-    this.#parts.log.warn({ overlay: this.facts.name, reason }, 'degraded');
+    const isNews = this.health.degradeUntilQuiet('too-big', reason, this.#parts.clock, TOO_BIG_QUIET_MS);
+    if (isNews) this.#parts.log.warn({ overlay: this.facts.name, reason }, 'degraded');
   }
 
   tapFailed(errno: number): void {
@@ -212,13 +212,17 @@ export class Overlay {
     const open = this.#open;
     this.#open = undefined;
     this.health.close();
-    open?.instance.close();
-    await open?.port.close();
+    try {
+      open?.instance.close();
+    } finally {
+      await open?.port.close();
+    }
   }
 
   #whenOpen(act: (port: DatapathPort) => void): void {
-    if (this.#open === undefined) this.#early.push(() => this.#whenOpen(act));
-    else act(this.#open.port);
+    if (this.#open !== undefined) act(this.#open.port);
+    // A plugin may say more than is good for us. What is forgotten here is asked for when a frame needs it.
+    else if (this.#early.length < MAX_TARGETS_PER_OVERLAY) this.#early.push(() => this.#whenOpen(act));
   }
 
   #setTarget(port: number, mac: MacAddress, destination: Destination): void {
@@ -238,19 +242,15 @@ export class Overlay {
   #wrongDestination(target: string, why: string): void {
     this.#wrongDestinations++;
     const reason = `lookup plugin ${this.facts.search} gave a wrong destination for ${target}: ${why}`;
-    this.health.degradeUntilQuiet('destination', reason, this.#parts.clock, TOO_BIG_QUIET_MS);
-    this.#parts.log.warn({ overlay: this.facts.name, target, reason }, 'wrong destination');
+    const isNews = this.health.degradeUntilQuiet('destination', reason, this.#parts.clock, TOO_BIG_QUIET_MS);
+    if (isNews) this.#parts.log.warn({ overlay: this.facts.name, target, reason }, 'wrong destination');
   }
 
   #degrade(cause: 'plugin' | 'plugin-host' | 'device', reason: string): void {
-    this.health.degrade(cause, reason);
-    this.#parts.log.warn({ overlay: this.facts.name, reason }, 'degraded');
+    if (this.health.degrade(cause, reason)) this.#parts.log.warn({ overlay: this.facts.name, reason }, 'degraded');
   }
 
   #show(to: WireDestination): string {
     return showDestination(to, ipFromBytes(to.ip));
   }
 }
-
-/** Family of the underlay socket, and so of every destination. */
-export const familyOf = (facts: Pick<OverlayFacts, 'listenIp'>): 4 | 6 => ipFamily(facts.listenIp);

@@ -15,6 +15,8 @@ export interface OverlaysParts extends CreateParts {
 
 const MISS_KINDS = ['target', 'question', 'asker'] as const;
 
+const shuttingDown = (): OverlayError => new OverlayError('SHUTTING_DOWN', 'overlayd is stopping', { advice: 'Try again in a moment.' });
+
 export class Overlays {
   readonly #parts: OverlaysParts;
   readonly #byName = new Map<string, Overlay>();
@@ -43,7 +45,7 @@ export class Overlays {
 
   /** @throws OverlayError of the step that refused; OVERLAY_EXISTS, LINK_NAME, SHUTTING_DOWN. */
   async create(request: Omit<CreateRequest, 'name'> & { readonly name?: string }): Promise<Created> {
-    if (this.#closed) throw new OverlayError('SHUTTING_DOWN', 'overlayd is stopping', { advice: 'Try again in a moment.' });
+    if (this.#closed) throw shuttingDown();
     const name = request.name ?? freeOverlayName((candidate) => this.#isTaken(candidate) || this.#exists(candidate));
     checkLinkName(name);
     if (this.#isTaken(name)) {
@@ -58,8 +60,9 @@ export class Overlays {
       this.#byName.set(name, created.overlay);
       this.#byPort.set(created.overlay.port?.id ?? -1, created.overlay);
       this.#parts.overlay.log.info({ overlay: name, vnetid: request.vnetid, encap: request.encap, search: request.search }, 'overlay created');
-      if (this.#closed) await this.#close(created.overlay);
-      return created;
+      if (!this.#closed) return created;
+      await this.#close(created.overlay);
+      throw shuttingDown();
     } finally {
       this.#reserved.delete(name);
     }

@@ -1,5 +1,5 @@
 // VNICs: interfaces over overlays, made directly in the network namespace that they are for.
-import { isGroupMac, type MacAddress, macFromBytes, messageOf, OverlayError, parseMac } from '@overlayadm/api';
+import { isGroupMac, type LocalAddress, type MacAddress, macFromBytes, messageOf, OverlayError, parseMac } from '@overlayadm/api';
 import type { KernelNetwork } from '../linux/types.ts';
 import type { PropertyText } from '../property/arguments.ts';
 import type { Log } from '../util/log.ts';
@@ -12,6 +12,8 @@ export interface Vnic {
   readonly mac: MacAddress;
   readonly mtu: number;
   readonly netns: string | undefined;
+  /** Of its link, unique within its network namespace. */
+  readonly index: number;
 }
 
 export interface VnicRequest {
@@ -22,7 +24,7 @@ export interface VnicRequest {
 }
 
 export interface VnicParts {
-  readonly kernel: Pick<KernelNetwork, 'addVnic' | 'deleteVnic' | 'link' | 'refuseLinkName'>;
+  readonly kernel: Pick<KernelNetwork, 'addVnic' | 'addressesOf' | 'deleteVnic' | 'link' | 'refuseLinkName'>;
   readonly log: Log;
   /** `count` random bytes, for MAC addresses. */
   randomBytes(count: number): Uint8Array;
@@ -53,8 +55,9 @@ export class Vnics {
     const reason = this.#parts.kernel.refuseLinkName(name, netns);
     if (reason !== undefined) throw new OverlayError('LINK_EXISTS', `${name} ${reason}`, { details: { vnic: name }, advice: 'Choose another name.' });
     const mac = request.mac === undefined ? this.#drawMac(overlay) : this.#readMac(request.mac, overlay);
-    const vnic: Vnic = { name, overlay: overlay.facts.name, mac, mtu: overlay.facts.mtu, netns };
-    this.#parts.kernel.addVnic({ name, overlay: vnic.overlay, mac, mtu: vnic.mtu, ...(netns === undefined ? {} : { netns }) });
+    const { name: over, mtu } = overlay.facts;
+    const { index } = this.#parts.kernel.addVnic({ name, overlay: over, mac, mtu, ...(netns === undefined ? {} : { netns }) });
+    const vnic: Vnic = { name, overlay: over, mac, mtu, netns, index };
     this.#vnics.set(name, vnic);
     return vnic;
   }
@@ -78,6 +81,11 @@ export class Vnics {
     return alive.filter((vnic) => overlay === undefined || vnic.overlay === overlay).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** What those over this overlay are called from inside it. @throws what list() and KernelNetwork.addressesOf() throw. */
+  addresses(overlay: string): readonly LocalAddress[] {
+    return this.list(overlay).map(({ mac, index, netns }) => ({ mac, ips: this.#parts.kernel.addressesOf(index, netns) }));
+  }
+
   /** The overlay is gone, and in the kernel its VNICs with it. */
   forget(overlay: string): void {
     for (const vnic of this.#vnics.values()) if (vnic.overlay === overlay) this.#vnics.delete(vnic.name);
@@ -88,7 +96,7 @@ export class Vnics {
     if (vnic === undefined) return undefined;
     const link = this.#look(vnic);
     // The kernel's word on what can be changed by anybody with "ip link".
-    if (link?.ours && link.kind === 'macvlan') return { ...vnic, mtu: link.mtu, mac: link.mac ?? vnic.mac };
+    if (link?.ours && link.kind === 'macvlan') return { ...vnic, mtu: link.mtu, mac: link.mac ?? vnic.mac, index: link.index };
     this.#parts.log.info({ overlay: vnic.overlay, vnic: name }, 'vnic is gone');
     this.#vnics.delete(name);
     return undefined;

@@ -15,8 +15,9 @@ export interface Split {
 /** Cuts a stream of bytes into lines. Total: any bytes, in any pieces, give lines or `overlong`, never an exception. */
 export class LineSplitter {
   readonly #maxBytes: number;
-  #parts: Uint8Array[] = [];
-  #partBytes = 0;
+  /** What has come of a line, copied: pieces of one byte, each an object, would take a hundred times their length. */
+  #kept = Buffer.alloc(0);
+  #keptBytes = 0;
   #overlong = false;
 
   /** `maxBytes`: longest line, its newline not counted. */
@@ -31,25 +32,28 @@ export class LineSplitter {
       const newline = chunk.indexOf(NEWLINE, from);
       this.#keep(chunk.subarray(from, newline < 0 ? chunk.length : newline));
       if (newline < 0 || this.#overlong) break;
-      lines.push(this.#take());
+      lines.push(this.#kept.toString('utf8', 0, this.#keptBytes));
+      this.#keptBytes = 0;
       from = newline + 1;
     }
+    // The room of a long line is given back when nothing waits in it.
+    if (this.#overlong || this.#keptBytes === 0) this.#kept = Buffer.alloc(0);
     return { lines, overlong: this.#overlong };
   }
 
   #keep(part: Uint8Array): void {
-    this.#partBytes += part.length;
-    if (this.#partBytes > this.#maxBytes) {
+    const needed = this.#keptBytes + part.length;
+    if (needed > this.#maxBytes) {
       this.#overlong = true;
-      this.#parts = [];
-    } else if (part.length > 0) this.#parts.push(part);
-  }
-
-  #take(): string {
-    const line = Buffer.concat(this.#parts).toString('utf8');
-    this.#parts = [];
-    this.#partBytes = 0;
-    return line;
+      return;
+    }
+    if (needed > this.#kept.length) {
+      const wider = Buffer.allocUnsafeSlow(Math.min(this.#maxBytes, 2 * needed));
+      this.#kept.copy(wider, 0, 0, this.#keptBytes);
+      this.#kept = wider;
+    }
+    this.#kept.set(part, this.#keptBytes);
+    this.#keptBytes = needed;
   }
 }
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { chmod, chown, lstat, unlink } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { type Clock, systemClock } from '../util/clock.ts';
-import { MAX_RPC_CONNECTIONS, RPC_CLOSE_GRACE_MS } from '../util/limits.ts';
+import { MAX_RPC_CONNECTIONS, MAX_RPC_CONNECTIONS_PER_USER, RPC_CLOSE_GRACE_MS } from '../util/limits.ts';
 import type { Log } from '../util/log.ts';
 import { Connection } from './connection.ts';
 import { messageOf, OverlayError } from './errors.ts';
@@ -58,7 +58,7 @@ const DEFAULT_MODE = 0o660;
  */
 export async function serve(options: ServeOptions): Promise<RpcServer> {
   const { path, log } = options;
-  const connections = new Set<Connection>();
+  const connections = new Map<Connection, Caller>();
   const server = createServer((socket) => accept(socket, connections, options));
   server.maxConnections = MAX_RPC_CONNECTIONS;
   server.on('drop', () => log.warn({ connections: connections.size }, 'too many control connections, one was closed'));
@@ -86,27 +86,29 @@ async function removeStale(path: string): Promise<void> {
   if (found?.isSocket()) await unlink(path);
 }
 
-async function close(server: Server, connections: ReadonlySet<Connection>, clock: Clock): Promise<void> {
+async function close(server: Server, connections: ReadonlyMap<Connection, Caller>, clock: Clock): Promise<void> {
   const closed = once(server, 'close');
   server.close();
-  for (const connection of connections) connection.finish();
+  for (const connection of connections.keys()) connection.finish();
   const timer = clock.after(RPC_CLOSE_GRACE_MS, () => {
-    for (const connection of connections) connection.destroy();
+    for (const connection of connections.keys()) connection.destroy();
   });
   await closed;
   timer.cancel();
 }
 
-function accept(socket: Socket, connections: Set<Connection>, options: ServeOptions): void {
+function accept(socket: Socket, connections: Map<Connection, Caller>, options: ServeOptions): void {
   const { log, roleOf, clock = systemClock } = options;
   const credentials = credentialsOf(socket, options);
   if (credentials === undefined) return void socket.destroy();
   const role = roleOf(credentials);
   const caller: Caller = { ...credentials, mayChange: role === 'change' };
   const connection = new Connection(socket, { clock, log, perform: (method, params) => perform(options.handlers, caller, method, params) });
-  connections.add(connection);
+  const others = [...connections.values()].filter(({ uid }) => uid === caller.uid).length;
+  connections.set(connection, caller);
   socket.once('close', () => connections.delete(connection));
   if (role === 'none') connection.refuse(notPermitted('read'));
+  else if (role === 'read' && others >= MAX_RPC_CONNECTIONS_PER_USER) connection.refuse(busy(others));
 }
 
 function credentialsOf(socket: Socket, { credentialsOf: ask, log }: ServeOptions): Credentials | undefined {
@@ -137,6 +139,13 @@ const ADVICE = {
   read: 'This needs root, or membership of the group overlayadm (log in again after joining it).',
   change: 'Changing anything needs root, or membership of the group overlayadm-operator (log in again after joining it).',
 } as const;
+
+function busy(connections: number): OverlayError {
+  return new OverlayError('RPC_BUSY', `overlayd: too many connections of one user (${connections})`, {
+    details: { connections },
+    advice: 'Close some of them: commands that hang, or programs that never disconnect.',
+  });
+}
 
 export function notPermitted(right: 'read' | 'change'): OverlayError {
   return new OverlayError('NOT_PERMITTED', 'permission denied', { details: { right }, advice: ADVICE[right] });

@@ -12,6 +12,8 @@ export const MAX_FRAME_BYTES = 8960;
 export const HEADROOM_BYTES = 64;
 /** How long one send may wait for room in a full socket buffer, ms; what is left then is dropped and counted. */
 export const MAX_SEND_WAIT_MS = 2;
+/** Frames that may wait in a TAP for a turn of the engine (txqueuelen): some scheduling delays at full rate. A TAP comes with 1000 at most. */
+export const TAP_QUEUE_FRAMES = 4096;
 /** Send-only sockets of one listen address: how many source ports, and so paths, the underlay can see (RFC 7348 §5). */
 export const SEND_SOCKETS = 16;
 /** Source ports of RFC 7348 §5 (the dynamic range of RFC 6335). */
@@ -53,8 +55,11 @@ export const MAX_PAGE_ROWS = 500;
 export const LOOKUP_TIMEOUT_MS = 30_000;
 /** How often a request is put to a plugin host that dies under it before it is refused. */
 export const MAX_ASKS = 2;
-/** A file named by a property of type path, bytes. 100,000 targets take about 10 MiB. */
-export const MAX_PLUGIN_FILE_BYTES = 64 * 1024 * 1024;
+/**
+ * A file named by a property of type path, bytes. 100,000 targets take about 7 MiB; the files plugin reads 16 MiB in 2 s
+ * and 300 MiB of heap, which leaves room within HOST_MISSED_PINGS and HOST_HEAP_MIB; 64 MiB would end it.
+ */
+export const MAX_PLUGIN_FILE_BYTES = 16 * 1024 * 1024;
 
 // --- properties ----------------------------------------------------------------------------------------------------
 
@@ -116,6 +121,8 @@ export const MAX_SCANNED_NAMESPACES = 1024;
 export const MAX_SOCKET_PATH_BYTES = 107;
 /** Clients connected to the control socket at once. */
 export const MAX_RPC_CONNECTIONS = 256;
+/** The same of one user who may only read, so that the others find room. */
+export const MAX_RPC_CONNECTIONS_PER_USER = 64;
 /** Requests of one connection that are worked on at once; its further ones wait in the order they came. */
 export const MAX_RPC_REQUESTS_IN_FLIGHT = 32;
 /** Answers that one client may leave unread before it is disconnected, bytes: some of the longest lines. */
@@ -156,6 +163,8 @@ export const MAX_PROPERTY_ARGUMENTS = 64;
 export const MAX_BATCH_ANSWERS = 512;
 /** Part of a file in one line, bytes before base64 makes four of three. */
 export const FILE_CHUNK_BYTES = 512 * 1024;
+/** What a plugin host may leave unread before it is ended, bytes: all that may be in flight of ten overlays. */
+export const MAX_HOST_UNREAD_BYTES = 32 * 1024 * 1024;
 /** How long a plugin host may take to import its plugin, and one call or start() of an instance may take, ms. */
 export const HOST_CALL_TIMEOUT_MS = 20_000;
 /** How long `varpd --list` may take before only the bundled plugins are offered, ms, and how much it may print, bytes. */
@@ -191,6 +200,12 @@ export const FILE_POLL_MS = 1000;
 export const FILE_READ_TIMEOUT_MS = 10_000;
 /** Files that one instance may have open at a time. */
 export const MAX_OPEN_FILES = 16;
+/** VNICs, and their IP addresses, that a plugin is told of: the list is one line, which stays below MAX_LINE_BYTES. */
+export const MAX_LOCAL_VNICS = 4096;
+export const MAX_LOCAL_IPS = 16_384;
+/** How often the addresses of VNICs are looked at for a plugin that follows them, ms; and at most this share of the time. */
+export const LOCAL_ADDRESS_POLL_MS = 1000;
+export const MAX_LOCAL_ADDRESS_SHARE = 0.1;
 /** Packages whose folders a host may read: a plugin's dependencies, and theirs. */
 export const MAX_PLUGIN_DEPENDENCIES = 256;
 
@@ -198,5 +213,7 @@ export const MAX_PLUGIN_DEPENDENCIES = 256;
 
 /** Size from which the log is put aside when overlayd starts, bytes. */
 export const MAX_LOG_BYTES = 4 * 1024 * 1024;
+/** Lines of the log that wait for room on a full disk, bytes. */
+export const MAX_UNWRITTEN_LOG_BYTES = 256 * 1024;
 /** How long overlayd may take to stop before it ends without finishing, ms. */
 export const STOP_TIMEOUT_MS = 10_000;

@@ -1,9 +1,9 @@
 // What an instance is lent: every call of LookupHost becomes a message, after the check that overlayd will make of it.
-import { type Destination, type IpAddress, type LookupHost, type MacAddress, messageOf, parseIp, parseMac } from '@overlayadm/api';
+import { type Destination, type IpAddress, type LocalAddress, type LookupHost, type MacAddress, messageOf, parseIp, parseMac } from '@overlayadm/api';
 import { type Clock, sleep } from '../util/clock.ts';
 import { MAX_ANNOUNCE_MACS, MAX_LOG_TEXT_BYTES, MAX_REASON_BYTES } from '../util/limits.ts';
 import { readDestination } from './answers.ts';
-import { FileFeed } from './file-feed.ts';
+import { Feed, FileFeed } from './feed.ts';
 import { cutText, errorOf, type Failure, type FromHost, type HostedSpec } from './protocol.ts';
 
 let filesOpened = 0;
@@ -23,6 +23,9 @@ export class InstanceHost implements LookupHost {
   readonly clock: LookupHost['clock'];
   readonly #parts: HostParts;
   readonly #feeds = new Map<number, FileFeed>();
+  /** Iterations over the addresses of VNICs; overlayd watches them while there is one. */
+  readonly #addressFeeds = new Set<Feed<readonly LocalAddress[]>>();
+  #addresses: readonly LocalAddress[] | undefined;
   #closed = false;
 
   constructor(parts: HostParts) {
@@ -63,6 +66,10 @@ export class InstanceHost implements LookupHost {
     return { [Symbol.asyncIterator]: () => this.#openFile(String(property)) };
   }
 
+  localAddresses(): AsyncIterable<readonly LocalAddress[]> {
+    return { [Symbol.asyncIterator]: () => this.#openAddresses() };
+  }
+
   degrade(reason: string): void {
     this.#send({ type: 'degrade', instance: this.#parts.id, reason: cutText(String(reason), MAX_REASON_BYTES) });
   }
@@ -84,10 +91,16 @@ export class InstanceHost implements LookupHost {
     feed?.fail(errorOf(error));
   }
 
+  localAddressesAre(addresses: readonly LocalAddress[]): void {
+    if (this.#addressFeeds.size === 0) return;
+    this.#addresses = addresses;
+    for (const feed of this.#addressFeeds) feed.put(addresses);
+  }
+
   /** Nothing is sent from now on, and iterations end. */
   close(): void {
     this.#closed = true;
-    for (const feed of this.#feeds.values()) feed.return();
+    for (const feed of [...this.#feeds.values(), ...this.#addressFeeds]) feed.return();
   }
 
   #openFile(property: string): FileFeed {
@@ -100,6 +113,24 @@ export class InstanceHost implements LookupHost {
       },
       () => {
         if (this.#feeds.delete(file)) this.#send({ type: 'closeFile', instance, file });
+      },
+    );
+    return feed;
+  }
+
+  #openAddresses(): Feed<readonly LocalAddress[]> {
+    const instance = this.#parts.id;
+    const feed: Feed<readonly LocalAddress[]> = new Feed(
+      () => {
+        this.#addressFeeds.add(feed);
+        if (this.#addresses !== undefined) feed.put(this.#addresses);
+        else if (this.#addressFeeds.size === 1) this.#send({ type: 'watchAddresses', instance });
+      },
+      () => {
+        this.#addressFeeds.delete(feed);
+        if (this.#addressFeeds.size > 0) return;
+        this.#addresses = undefined;
+        this.#send({ type: 'unwatchAddresses', instance });
       },
     );
     return feed;

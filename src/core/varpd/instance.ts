@@ -113,7 +113,7 @@ function describe(value: unknown): string {
 
 /** @throws OverlayError PLUGIN_FAILED when it is not what the contract says */
 function describeInstance(plugin: string, instance: PointInstance | DynamicInstance): Created {
-  const wrong = (what: string): OverlayError => new OverlayError('PLUGIN_FAILED', `${plugin}: ${what}`, { advice: 'update the plugin' });
+  const wrong = (what: string): OverlayError => new OverlayError('PLUGIN_FAILED', `${plugin}: ${what}`, { advice: 'Update the plugin.' });
   if (instance.mode === 'point') {
     const point = readDestination(instance.destination());
     if (point === undefined) throw wrong('its destination is not what the contract says');

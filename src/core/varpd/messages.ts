@@ -1,5 +1,5 @@
 // What overlayd and a plugin host say to each other: types only. The checks are in protocol.ts.
-import type { Destination, DestinationField, HeaderFormat, IpAddress, MacAddress, UnderlaySocket } from '@overlayadm/api';
+import type { Destination, DestinationField, HeaderFormat, IpAddress, LocalAddress, MacAddress, UnderlaySocket } from '@overlayadm/api';
 import type { PropertyDescription } from '../property/description.ts';
 
 export type ProviderKind = 'encap' | 'lookup';
@@ -113,6 +113,8 @@ export type ToHost =
   | { readonly type: 'fileData'; readonly file: number; readonly data: string; readonly last: boolean }
   /** The file cannot be read; it is closed with this. */
   | { readonly type: 'fileFailed'; readonly file: number; readonly error: Failure }
+  /** All of them; the answer to `watchAddresses`, and again after each change. */
+  | { readonly type: 'localAddresses'; readonly instance: number; readonly addresses: readonly LocalAddress[] }
   | { readonly type: 'ping' };
 
 export type Reply =
@@ -139,6 +141,9 @@ export type Report =
   /** `file` is a number of the host's choice, its own for every open. */
   | { readonly type: 'openFile'; readonly instance: number; readonly file: number; readonly property: string }
   | { readonly type: 'closeFile'; readonly instance: number; readonly file: number }
+  /** From now on, or once more from the beginning. */
+  | { readonly type: 'watchAddresses'; readonly instance: number }
+  | { readonly type: 'unwatchAddresses'; readonly instance: number }
   | { readonly type: 'log'; readonly instance: number; readonly level: 'info' | 'warn'; readonly message: string };
 
 /** A host to overlayd. `ready` comes first, when the plugin's modules are imported or have failed to be. */

@@ -62,6 +62,6 @@ export function findPlugin(plugins: Plugins, kind: ProviderKind, name: string): 
   const why = plugins.failures.length > 0 ? plugins.failures.join('; ') : 'no module of its package brings it';
   throw new OverlayError('PLUGIN_FAILED', `${kind} ${name}: the plugin cannot be used (${why})`, {
     details: { kind, name },
-    advice: 'reinstall or update the package of the plugin',
+    advice: 'Reinstall or update the package of the plugin.',
   });
 }

@@ -2,7 +2,15 @@
 import { type IpAddress, type MacAddress, messageOf, OverlayError } from '@overlayadm/api';
 import * as v from 'valibot';
 import { checkDescriptions, type PropertyDescription } from '../property/description.ts';
-import { MAX_ANNOUNCE_MACS, MAX_BATCH_ANSWERS, MAX_FAILURE_BYTES, MAX_LOG_TEXT_BYTES, MAX_REASON_BYTES } from '../util/limits.ts';
+import {
+  MAX_ANNOUNCE_MACS,
+  MAX_BATCH_ANSWERS,
+  MAX_FAILURE_BYTES,
+  MAX_LOCAL_IPS,
+  MAX_LOCAL_VNICS,
+  MAX_LOG_TEXT_BYTES,
+  MAX_REASON_BYTES,
+} from '../util/limits.ts';
 import { readIp, readMac } from './canonical.ts';
 import type { Failure, FromHost, ProviderTable, ToHost } from './messages.ts';
 
@@ -31,8 +39,9 @@ const Port = whole(1, 65535);
 const DestinationShape = v.strictObject({ mac: v.exactOptional(Mac), ip: v.exactOptional(Ip), port: v.exactOptional(Port) });
 const Needs = v.pipe(v.array(v.picklist(['ethernet', 'ip', 'port'])), v.maxLength(3));
 const Values = v.record(v.string(), v.union([v.string(), v.number(), v.boolean()]));
+const FAILURE_CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 const FailureShape = v.strictObject({
-  code: v.pipe(v.string(), v.regex(/^[A-Z][A-Z0-9_]{0,63}$/)),
+  code: v.pipe(v.string(), v.regex(FAILURE_CODE)),
   message: Text(MAX_FAILURE_BYTES),
   details: v.record(v.string(), v.unknown()),
   advice: v.exactOptional(Text(MAX_FAILURE_BYTES)),
@@ -123,6 +132,8 @@ const FromHostShape: v.GenericSchema<unknown, FromHost> = v.variant('type', [
   v.strictObject({ type: v.literal('restore'), instance: from.instance }),
   v.strictObject({ type: v.literal('openFile'), instance: from.instance, file: Id, property: Text(MAX_REASON_BYTES) }),
   v.strictObject({ type: v.literal('closeFile'), instance: from.instance, file: Id }),
+  v.strictObject({ type: v.literal('watchAddresses'), instance: from.instance }),
+  v.strictObject({ type: v.literal('unwatchAddresses'), instance: from.instance }),
   v.strictObject({ type: v.literal('log'), instance: from.instance, level: v.picklist(['info', 'warn']), message: Text(MAX_LOG_TEXT_BYTES) }),
 ]);
 
@@ -138,6 +149,7 @@ const SpecShape = v.strictObject({
   usualPort: v.exactOptional(Port),
   values: Values,
 });
+const Addresses = v.pipe(v.array(v.strictObject({ mac: Mac, ips: v.pipe(v.array(Ip), v.maxLength(MAX_LOCAL_IPS)) })), v.maxLength(MAX_LOCAL_VNICS));
 const ToHostShape: v.GenericSchema<unknown, ToHost> = v.variant('type', [
   v.strictObject({ type: v.literal('asks'), instance: Id, asks: v.pipe(v.array(AskShape), v.maxLength(MAX_BATCH_ANSWERS)) }),
   v.strictObject({ type: v.literal('abort'), instance: Id, ids: v.array(Id) }),
@@ -149,6 +161,7 @@ const ToHostShape: v.GenericSchema<unknown, ToHost> = v.variant('type', [
   v.strictObject({ type: v.literal('stop'), instance: Id }),
   v.strictObject({ type: v.literal('fileData'), file: Id, data: v.string(), last: v.boolean() }),
   v.strictObject({ type: v.literal('fileFailed'), file: Id, error: FailureShape }),
+  v.strictObject({ type: v.literal('localAddresses'), instance: Id, addresses: Addresses }),
 ]);
 
 const Text4k = Text(4096);
@@ -185,20 +198,29 @@ export function cutText(text: string, maxBytes: number): string {
 
 /** Whatever was thrown, ready for the channel. */
 export function failureOf(error: unknown, code: string): Failure {
-  const known = OverlayError.is(error) ? error : undefined;
+  // The types hold for plugins that were checked; others throw what they like, and it must not cost them their host.
+  const known: Readonly<Record<string, unknown>> = OverlayError.is(error) ? { ...error } : {};
   return {
-    code: known?.code ?? code,
-    message: cutText(messageOf(error), MAX_FAILURE_BYTES),
-    details: plainDetails(known?.details),
-    ...(known?.advice === undefined ? {} : { advice: cutText(known.advice, MAX_FAILURE_BYTES) }),
+    code: typeof known.code === 'string' && FAILURE_CODE.test(known.code) ? known.code : code,
+    message: cutText(textOf(error), MAX_FAILURE_BYTES),
+    details: plainDetails(known.details),
+    ...(typeof known.advice === 'string' ? { advice: cutText(known.advice, MAX_FAILURE_BYTES) } : {}),
   };
+}
+
+function textOf(error: unknown): string {
+  try {
+    return messageOf(error);
+  } catch {
+    return 'something without a text was thrown';
+  }
 }
 
 /** Details are the plugin's: what JSON cannot carry, or is too much for a message, is left out. */
 function plainDetails(details: unknown): Readonly<Record<string, unknown>> {
   try {
-    const text = JSON.stringify(details ?? {});
-    return Buffer.byteLength(text) > MAX_FAILURE_BYTES ? {} : (JSON.parse(text) as Record<string, unknown>);
+    const text = JSON.stringify(details);
+    return text.startsWith('{') && Buffer.byteLength(text) <= MAX_FAILURE_BYTES ? (JSON.parse(text) as Record<string, unknown>) : {};
   } catch {
     return {};
   }

@@ -73,6 +73,8 @@ export class PluginHost {
       case 'fileFailed':
         for (const { host } of this.#instances.values()) host.fileFailed(message.file, message.error);
         return;
+      case 'localAddresses':
+        return this.#instances.get(message.instance)?.host.localAddressesAre(message.addresses);
       default:
         this.#answer(message);
     }

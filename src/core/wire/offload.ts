@@ -65,7 +65,7 @@ function placeTransport(bytes: Uint8Array, view: TransportView, family: 4 | 6, i
 }
 
 /** The folded sum of the pseudo header (RFC 9293 §3.1, RFC 8200 §8.1) for `length` bytes of transport. */
-function pseudoSum(bytes: Uint8Array, { family, ipAt, protocol }: TransportView, length: number): number {
+function pseudoSum(bytes: Uint8Array, family: 4 | 6, ipAt: number, protocol: number, length: number): number {
   const addresses = family === 4 ? addWords(bytes, ipAt + 12, 8) : addWords(bytes, ipAt + 8, 32);
   return foldSum(addresses + length + protocol);
 }
@@ -75,7 +75,8 @@ function pseudoSum(bytes: Uint8Array, { family, ipAt, protocol }: TransportView,
  * looks like that too; complete() is harmless for it only when it is then found to be finished, so it is checked there.
  */
 export const looksPartial = (bytes: Uint8Array, view: TransportView): boolean =>
-  u16(bytes, view.checksumAt) === pseudoSum(bytes, view, view.length) && !(view.protocol === UDP && u16(bytes, view.checksumAt) === 0);
+  u16(bytes, view.checksumAt) === pseudoSum(bytes, view.family, view.ipAt, view.protocol, view.length) &&
+  !(view.protocol === UDP && u16(bytes, view.checksumAt) === 0);
 
 /** Finishes a checksum that looksPartial(); one that turns out to be right as it stands is left alone. */
 export function completeChecksum(bytes: Uint8Array, view: TransportView): void {
@@ -161,8 +162,8 @@ export class TcpSegmenter {
     const length = at + this.length - tcp;
     put16(bytes, tcp + TCP_CHECKSUM, 0);
     // The view is of the first segment, whose addresses may be overwritten by now; those of this one are the same.
-    const here = { ...this.#view, ipAt: this.#view.ipAt + moved };
-    put16(bytes, tcp + TCP_CHECKSUM, checksumOf(addWords(bytes, tcp, length) + pseudoSum(bytes, here, length)));
+    const pseudo = pseudoSum(bytes, this.#view.family, this.#view.ipAt + moved, TCP, length);
+    put16(bytes, tcp + TCP_CHECKSUM, checksumOf(addWords(bytes, tcp, length) + pseudo));
   }
 }
 

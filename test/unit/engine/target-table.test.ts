@@ -36,6 +36,34 @@ describe('TargetTable', () => {
     );
   });
 
+  it('cannot be made slow by guests who choose their targets, because they do not know its seed', () => {
+    const count = 8192;
+    /** Looks at entries while every key is searched for once. */
+    const looksFor = (keys: readonly number[]): number => {
+      const table = new TargetTable(count, 0x2545_f491);
+      for (const key of keys) if (table.find(...halves(key)) < 0) insert(table, key);
+      let looks = 0;
+      const { low } = table;
+      table.low = new Proxy(low, {
+        get: (target, index) => {
+          looks++;
+          return target[Number(index)];
+        },
+      });
+      for (const key of keys) table.find(...halves(key));
+      return looks / keys.length;
+    };
+    const attacks = [
+      // What one hash without a seed maps to one place: the low half undoes what the high half does.
+      (i: number) => i * 0x1_0000_0000 + (Math.imul(i, 0x9e3779b1) >>> 0),
+      (i: number) => i * 0x1_0000_0000 + i,
+      (i: number) => (i & 63) * 0x400_0000_0000 + (i >> 6) * 0x200_0000,
+      (i: number) => i * 0x8_0000,
+      (i: number) => i,
+    ];
+    for (const attack of attacks) expect(looksFor(Array.from({ length: count }, (_, i) => attack(i)))).toBeLessThan(4);
+  });
+
   it('keeps its columns when it grows', () => {
     const table = new TargetTable(5000);
     for (let key = 0; key < 5000; key++) {

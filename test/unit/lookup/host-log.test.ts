@@ -27,6 +27,13 @@ describe('HostLog', () => {
     expect(lines.slice(MAX_LOG_LINES)).toEqual(['messages of a plugin host were left out, there were too many', 'after']);
   });
 
+  it('has room for what overlayd itself says of the host', () => {
+    const { log, lines } = rig();
+    for (let n = 0; n < 3 * MAX_LOG_LINES; n++) log.write('warn', `line ${n}`);
+    log.tell('it died');
+    expect(lines.at(-1)).toBe('it died');
+  });
+
   it('counts the lines of one text too', () => {
     const { log, lines } = rig();
     log.write('warn', 'x\n'.repeat(100_000));

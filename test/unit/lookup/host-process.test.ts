@@ -55,6 +55,7 @@ function rig(root = EVIL) {
         needs: ['ip'],
         values: { outside: '/etc/hostname', deed: 'none', ...values },
         setter: { uid: 0, gid: 0, groups: [] },
+        localAddresses: () => [],
       },
       {
         answered: (answers) => void events.push(...answers),

@@ -1,8 +1,11 @@
 // Plugin hosts from overlayd's side, in one process and with a clock that the test moves: life, crash, hang, end.
-import type { IpAddress, LookupHost, LookupPlugin, MacAddress } from '@overlayadm/api';
+
+import { duplexPair } from 'node:stream';
+import type { IpAddress, LocalAddress, LookupHost, LookupPlugin, MacAddress } from '@overlayadm/api';
 import { OverlayError } from '@overlayadm/api';
 import { describe, expect, it } from 'vitest';
 import type { FileAccess } from '../../../src/core/lookup/files.ts';
+import { createPluginHosts } from '../../../src/core/lookup/hosts.ts';
 import type { Answer, Ask, InstanceEvents, InstanceSpec } from '../../../src/core/lookup/types.ts';
 import {
   FILE_CHUNK_BYTES,
@@ -12,9 +15,15 @@ import {
   HOST_PING_INTERVAL_MS,
   HOST_RESTART_MS,
   HOST_WARM_MS,
+  LOCAL_ADDRESS_POLL_MS,
   LOOKUP_SWEEP_MS,
   LOOKUP_TIMEOUT_MS,
+  MAX_LOCAL_IPS,
+  MAX_LOCAL_VNICS,
+  MAX_OPEN_FILES,
+  MAX_REASON_BYTES,
 } from '../../../src/core/util/limits.ts';
+import { silentLog } from '../../../src/core/util/log.ts';
 import { FakeClock, settle } from '../../helpers/fake-clock.ts';
 import { connectInProcess } from '../../helpers/in-process-host.ts';
 
@@ -80,6 +89,7 @@ function rig(script: Script = {}, files?: FileAccess) {
     hostDown: note('down'),
     hostUp: note('up'),
   };
+  const local = { list: [] as readonly LocalAddress[], error: undefined as Error | undefined, asked: 0 };
   const spec: InstanceSpec = {
     overlay: 'overlay0',
     plugin: 'test',
@@ -87,9 +97,14 @@ function rig(script: Script = {}, files?: FileAccess) {
     needs: ['ip'],
     values: { config: '/a/file', text: 'yes' },
     setter: { uid: 0, gid: 0, groups: [] },
+    localAddresses: () => {
+      local.asked++;
+      if (local.error !== undefined) throw local.error;
+      return local.list;
+    },
   };
   const take = (): unknown[] => log.splice(0);
-  return { ...process, clock, seen, take, spec, events, create: () => process.hosts.createInstance(spec, events) };
+  return { ...process, clock, seen, take, local, spec, events, create: () => process.hosts.createInstance(spec, events) };
 }
 
 const down = ['down', 'plugin host of test-plugin-test failed: signal SIGKILL'];
@@ -203,6 +218,22 @@ describe('start', () => {
     expect(started.length).toBe(1);
   });
 
+  it('that fails leaves no file and no address followed', async () => {
+    let reads = 0;
+    const files: FileAccess = { stamp: async () => String(reads), read: async () => Buffer.from(String(++reads)) };
+    const start = async (): Promise<void> => {
+      const [host] = seen.hosts;
+      await host?.file('config')[Symbol.asyncIterator]().next();
+      void host?.localAddresses()[Symbol.asyncIterator]().next();
+      throw new Error('the contents are wrong');
+    };
+    const { create, seen, clock, local } = rig({ start }, files);
+    await expect(create()).rejects.toMatchObject({ code: 'LOOKUP_START_FAILED' });
+    await clock.advance(10 * FILE_POLL_MS);
+    expect([clock.timers, reads]).toEqual([0, 1]);
+    expect(local.asked).toBeLessThanOrEqual(1);
+  });
+
   it('is bounded in time, and aborted then', async () => {
     let aborted = false;
     const start = (signal: AbortSignal): Promise<void> =>
@@ -227,6 +258,22 @@ describe('start', () => {
     });
     await expect(hosts.describeEncap('test')).rejects.toMatchObject({ message: 'test: no such encap plugin (known: none)' });
   });
+});
+
+it('plugins are looked for once, however many ask for one that is not there', async () => {
+  let looked = 0;
+  const { runtime, clock } = rig();
+  const discover = async () => {
+    looked++;
+    await settle();
+    return runtime.discover();
+  };
+  const hosts = createPluginHosts({ runtime: { ...runtime, discover }, clock, log: silentLog });
+  await hosts.providers();
+  await Promise.all(Array.from({ length: 32 }, () => hosts.describeLookup('nothing').catch(() => undefined)));
+  expect(looked).toBe(2);
+  await hosts.describeLookup('nothing').catch(() => undefined);
+  expect(looked).toBe(3);
 });
 
 describe('a host', () => {
@@ -400,5 +447,197 @@ describe('a file', () => {
     state.stamp = '2';
     await clock.advance(10 * FILE_POLL_MS);
     expect(state.reads.length).toBe(1);
+  });
+});
+
+describe('a host that lies', () => {
+  /** A host whose words are the test's own; it is not a varpd at all. */
+  function liar(files: FileAccess) {
+    const clock = new FakeClock();
+    const [stream, inner] = duplexPair();
+    const { promise: exited, resolve } = Promise.withResolvers<string>();
+    const provider = { kind: 'lookup', name: 'liar', package: 'liar', version: '1.0.0', root: '/liar', module: './index.js' } as const;
+    const seen = { killed: false };
+    const kill = (): void => {
+      seen.killed = true;
+      resolve('signal SIGKILL');
+    };
+    const say = (...messages: object[]): void => void inner.write(messages.map((message) => `${JSON.stringify(message)}\n`).join(''));
+    const hosts = createPluginHosts({
+      runtime: {
+        discover: async () => ({ providers: [provider], problems: [] }),
+        spawn: () => ({ pid: undefined, stream, exited, kill }),
+        describeRights: () => undefined,
+        files,
+      },
+      clock,
+      log: silentLog,
+    });
+    const path = { name: 'config', type: 'path', access: 'rw', required: false, summary: 'a file', live: true, hasRefuse: false };
+    const begin = async (spec: InstanceSpec, events: InstanceEvents) => {
+      say({ type: 'ready' });
+      const creating = hosts.createInstance({ ...spec, plugin: 'liar' }, events);
+      await settle();
+      say({ type: 'described', call: 0, description: { kind: 'lookup', name: 'liar', properties: [path] } });
+      await settle();
+      say({ type: 'created', call: 1, created: { mode: 'dynamic', group: false, resolves: true, servesDhcp: true } });
+      return creating;
+    };
+    return { clock, inner, say, seen, begin };
+  }
+
+  it('and opens and closes files in no time does not make overlayd read more of them at once than it may open', async () => {
+    let reading = 0;
+    let most = 0;
+    const ends: (() => void)[] = [];
+    const files: FileAccess = {
+      stamp: async () => '1',
+      read: async () => {
+        most = Math.max(most, ++reading);
+        await new Promise<void>((resolve) => ends.push(resolve));
+        reading--;
+        return new Uint8Array();
+      },
+    };
+    const { say, begin, inner } = liar(files);
+    const { spec, events } = rig();
+    await begin(spec, events);
+    inner.resume();
+    for (let file = 0; file < 4 * MAX_OPEN_FILES; file++) {
+      say({ type: 'openFile', instance: 0, file, property: 'config' });
+      await settle();
+      say({ type: 'closeFile', instance: 0, file });
+    }
+    await settle();
+    expect(most).toBe(MAX_OPEN_FILES);
+    for (const end of ends) end();
+    await settle();
+    say({ type: 'openFile', instance: 0, file: 1000, property: 'config' });
+    await settle();
+    expect(reading).toBe(1);
+  });
+
+  it('and reads nothing, but says it lives, is ended before overlayd keeps much for it', async () => {
+    const { say, begin, seen, inner, clock } = liar({ stamp: async () => '1', read: async () => new Uint8Array() });
+    const { spec, events, take } = rig();
+    await begin(spec, events);
+    inner.pause();
+    for (let file = 0; !seen.killed && file < 1_000_000; file += 10_000) {
+      say(
+        ...Array.from({ length: 10_000 }, (_, n) => ({ type: 'openFile', instance: 0, file: file + n, property: '\u0001'.repeat(MAX_REASON_BYTES) })),
+        {
+          type: 'pong',
+        },
+      );
+      await clock.advance(1);
+    }
+    expect(seen.killed).toBe(true);
+    expect(take()).toEqual([['down', expect.stringContaining('does not read')]]);
+  });
+});
+
+describe('addresses of VNICs', () => {
+  const vnic = (last: number, ...ips: string[]): LocalAddress => ({ mac: mac(last), ips: ips.map(ip) });
+  const iterate = (host: LookupHost | undefined) => host?.localAddresses()[Symbol.asyncIterator]();
+
+  it('reach the plugin now, also when there are none, and after each change', async () => {
+    const { create, seen, clock, local } = rig();
+    await create();
+    const lists = iterate(seen.hosts[0]);
+    const first = lists?.next();
+    await clock.advance(1);
+    expect(await first).toEqual({ done: false, value: [] });
+    const second = lists?.next();
+    await clock.advance(3 * LOCAL_ADDRESS_POLL_MS);
+    local.list = [vnic(1), vnic(2, '10.0.0.2', 'fd00::2')];
+    await clock.advance(LOCAL_ADDRESS_POLL_MS);
+    expect(await second).toEqual({ done: false, value: local.list });
+  });
+
+  it('are looked at only while somebody iterates, and no more often when it is begun again and again', async () => {
+    const { create, seen, clock, local } = rig();
+    await create();
+    await clock.advance(5 * LOCAL_ADDRESS_POLL_MS);
+    expect(local.asked).toBe(0);
+    for (let n = 0; n < 50; n++) {
+      const lists = iterate(seen.hosts[0]);
+      void lists?.next();
+      await clock.advance(1);
+      await lists?.return?.();
+      await settle();
+    }
+    expect(local.asked).toBe(1);
+    await clock.advance(5 * LOCAL_ADDRESS_POLL_MS);
+    expect(local.asked).toBe(1);
+  });
+
+  it('go to several iterations, each from the beginning', async () => {
+    const { create, seen, clock, local } = rig();
+    await create();
+    local.list = [vnic(1)];
+    const [one, two] = [iterate(seen.hosts[0]), iterate(seen.hosts[0])];
+    const first = one?.next();
+    await clock.advance(1);
+    expect((await first)?.value).toEqual([vnic(1)]);
+    expect((await two?.next())?.value).toEqual([vnic(1)]);
+    await one?.return?.();
+    local.list = [vnic(2)];
+    const changed = two?.next();
+    await clock.advance(LOCAL_ADDRESS_POLL_MS);
+    expect((await changed)?.value).toEqual([vnic(2)]);
+  });
+
+  it('that cannot be read are no empty list', async () => {
+    const { create, seen, clock, local } = rig();
+    await create();
+    local.list = [vnic(1)];
+    const lists = iterate(seen.hosts[0]);
+    const first = lists?.next();
+    await clock.advance(1);
+    await first;
+    const told: unknown[] = [];
+    void lists?.next().then((result) => told.push(result?.value));
+    local.error = new Error('not permitted');
+    await clock.advance(3 * LOCAL_ADDRESS_POLL_MS);
+    expect(told).toEqual([]);
+    local.error = undefined;
+    local.list = [vnic(1), vnic(2)];
+    await clock.advance(LOCAL_ADDRESS_POLL_MS);
+    expect(told).toEqual([local.list]);
+  });
+
+  it('in any number fit into one line', async () => {
+    const { create, seen, clock, local, started } = rig();
+    await create();
+    const long = 'fd00:1111:2222:3333:4444:5555:6666:7777';
+    local.list = Array.from({ length: 2 * MAX_LOCAL_VNICS }, () => vnic(1, long, long, long, long));
+    const lists = iterate(seen.hosts[0]);
+    const first = lists?.next();
+    await clock.advance(1);
+    expect((await first)?.value.length).toBe(MAX_LOCAL_VNICS);
+    local.list = [vnic(1, ...new Array(MAX_LOCAL_IPS).fill(long)), vnic(2, long)];
+    const second = lists?.next();
+    await clock.advance(LOCAL_ADDRESS_POLL_MS);
+    expect((await second)?.value.map(({ ips }: LocalAddress) => ips.length)).toEqual([MAX_LOCAL_IPS]);
+    expect(started.map(({ gone }) => gone)).toEqual([false]);
+  });
+
+  it('are told anew to the instance that takes the place of one that died; the iteration ends with its instance', async () => {
+    const { create, seen, clock, local, started } = rig();
+    const instance = await create();
+    local.list = [vnic(1)];
+    const first = iterate(seen.hosts[0])?.next();
+    await clock.advance(1);
+    await first;
+    started[0]?.die();
+    await clock.advance(HOST_RESTART_MS.first);
+    const again = iterate(seen.hosts[1]);
+    const list = again?.next();
+    await clock.advance(LOCAL_ADDRESS_POLL_MS);
+    expect((await list)?.value).toEqual([vnic(1)]);
+    const waiting = again?.next();
+    instance.close();
+    await settle();
+    expect(await waiting).toEqual({ done: true, value: undefined });
   });
 });

@@ -48,6 +48,17 @@ describe('LineSplitter', () => {
     expect(splitter.push(Buffer.from('ab\n'))).toEqual({ lines: [], overlong: true });
   });
 
+  it('keeps what has come of a line in little more than its length, in however many pieces it came', () => {
+    const splitter = new LineSplitter();
+    const before = process.memoryUsage();
+    const piece = (): Uint8Array => Buffer.from('x');
+    for (let n = 0; n < 200_000; n++) splitter.push(piece());
+    const after = process.memoryUsage();
+    const grown = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
+    expect(splitter.push(Buffer.from('\n')).lines[0]?.length).toBe(200_000);
+    expect(grown).toBeLessThan(200_000 * 64);
+  });
+
   it('refuses a line that is too long before its end is there', () => {
     const splitter = new LineSplitter(4);
     expect(splitter.push(Buffer.from('abc')).overlong).toBe(false);

@@ -7,7 +7,13 @@ import { join } from 'node:path';
 import { OverlayError } from '@overlayadm/api';
 import { describe, expect, it, vi } from 'vitest';
 import { serve } from '../../../src/core/rpc/server.ts';
-import { MAX_LINE_BYTES, MAX_RPC_CONNECTIONS, MAX_RPC_REQUESTS_IN_FLIGHT, MAX_RPC_UNREAD_BYTES } from '../../../src/core/util/limits.ts';
+import {
+  MAX_LINE_BYTES,
+  MAX_RPC_CONNECTIONS,
+  MAX_RPC_CONNECTIONS_PER_USER,
+  MAX_RPC_REQUESTS_IN_FLIGHT,
+  MAX_RPC_UNREAD_BYTES,
+} from '../../../src/core/util/limits.ts';
 import { silentLog } from '../../../src/core/util/log.ts';
 import { fakeDaemon, HELLO } from '../../cli/fake-daemon.ts';
 
@@ -237,6 +243,18 @@ describe('rights', () => {
     socket.write(request(1, 'overlay.names'));
     expect(await untilClosed(socket).catch(() => '')).toBe('');
     expect(daemon.asked).toEqual([]);
+  });
+
+  it('lets no user who may only read take the connections of the others', async () => {
+    let uid = 1000;
+    await using daemon = await fakeDaemon({ credentialsOf: () => ({ pid: 1, uid, gid: 1, groups: [] }), roleOf: () => 'read' });
+    const sockets = await Promise.all(Array.from({ length: MAX_RPC_CONNECTIONS_PER_USER }, () => open(daemon.path)));
+    const extra = await open(daemon.path);
+    expect(JSON.parse(await untilClosed(extra))).toMatchObject({ id: null, error: { data: { code: 'RPC_BUSY', advice: expect.any(String) } } });
+    uid = 1001;
+    const other = await open(daemon.path);
+    expect(await ask(other, request(1, 'overlay.names'))).toMatchObject([{ id: 1 }]);
+    for (const socket of [...sockets, other]) socket.destroy();
   });
 
   it('serves a bounded number of connections and others again later', async () => {

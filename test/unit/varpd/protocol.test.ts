@@ -47,6 +47,8 @@ const fromHost = {
   failed: { type: 'failed', call: 1, error: { code: 'FILES_INVALID', message: 'x', details: { line: 1 }, advice: 'y' } },
   setTarget: { type: 'setTarget', instance: 1, mac, destination: {} },
   announce: { type: 'announce', instance: 1, ip: '10.0.0.1', mac, toMacs: [mac] },
+  watchAddresses: { type: 'watchAddresses', instance: 1 },
+  unwatchAddresses: { type: 'unwatchAddresses', instance: 1 },
   log: { type: 'log', instance: 1, level: 'warn', message: 'x' },
 };
 
@@ -149,6 +151,23 @@ describe('failures', () => {
         expect(checkFromHost({ type: 'failed', call: 1, error }).ok).toBe(true);
       }),
     );
+  });
+});
+
+describe('failures of plugins that keep no rules', () => {
+  it.each<[string, unknown]>([
+    ['a code in lower case', new OverlayError('my-error', 'x')],
+    ['a code that is none', new OverlayError(undefined as never, 'x')],
+    ['details that are a list', new OverlayError('A', 'x', { details: [1] as never })],
+    ['details that are text', new OverlayError('A', 'x', { details: 'y' as never })],
+    ['details that JSON leaves out', new OverlayError('A', 'x', { details: (() => 1) as never })],
+    ['advice that is no text', new OverlayError('A', 'x', { advice: 7 as never })],
+    ['a message that is no text', Object.assign(new OverlayError('A', 'x'), { message: 7 })],
+    ['what has no text at all', Object.create(null)],
+    ['a symbol', Symbol('x')],
+  ])('are taken with %s', (_, thrown) => {
+    const error = failureOf(thrown, 'PLUGIN_FAILED');
+    expect(checkFromHost({ type: 'failed', call: 1, error: JSON.parse(JSON.stringify(error)) })).toMatchObject({ ok: true });
   });
 });
 

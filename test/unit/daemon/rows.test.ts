@@ -1,0 +1,85 @@
+// Rows of the listings from an overlay, as data.
+import { describe, expect, it } from 'vitest';
+import { healthRow, propertyRows, targetPage, vnicRow } from '../../../src/core/daemon/rows.ts';
+import type { ProviderTable } from '../../../src/core/lookup/types.ts';
+import { Health } from '../../../src/core/overlay/health.ts';
+import type { Overlay, Target } from '../../../src/core/overlay/overlay.ts';
+import { MAX_PAGE_ROWS } from '../../../src/core/util/limits.ts';
+import { macToKey } from '../../../src/core/util/mac-key.ts';
+import { mac } from '../../helpers/frames.ts';
+
+/** As much of an overlay as a row needs. */
+function overlayWith(parts: { targets?: (after: number) => readonly Target[] | undefined; point?: string; properties?: unknown[] }): Overlay {
+  const facts = {
+    name: 'overlay0',
+    id: 4,
+    vnetid: 100,
+    encap: { name: 'vxlan' },
+    search: 'files',
+    datapath: 'tap (auto)',
+    properties: parts.properties ?? [],
+  };
+  const targets = async (after: number): Promise<readonly Target[] | undefined> => parts.targets?.(after);
+  return { facts, health: new Health(), targets, point: () => parts.point } as unknown as Overlay;
+}
+
+const property = (fullName: string, value?: unknown) => ({
+  fullName,
+  value,
+  description: { name: fullName, type: 'string', access: 'r-', required: false, summary: '', live: false },
+});
+
+describe('targetPage', () => {
+  const all = Array.from({ length: MAX_PAGE_ROWS + 3 }, (_, i) => ({ mac: mac(i), destination: `192.0.2.2:${i + 1}` }));
+  const targets = (after: number): readonly Target[] => all.filter((target) => macToKey(target.mac) > after).slice(0, MAX_PAGE_ROWS);
+
+  it('walks through every target once, page by page', async () => {
+    const overlay = overlayWith({ targets });
+    const first = await targetPage(overlay, null);
+    expect(first.rows.length).toBe(MAX_PAGE_ROWS);
+    expect(first.rows[1]).toEqual({ overlay: 'overlay0', target: '2:0:0:0:0:1', destination: '192.0.2.2:2' });
+    const second = await targetPage(overlay, first.next);
+    expect(second).toMatchObject({ rows: [{ destination: '192.0.2.2:501' }, {}, {}], next: null });
+  });
+
+  it('begins anew with a mark that is none', async () => {
+    const overlay = overlayWith({ targets });
+    for (const after of ['x', '1e999', '1.5']) expect((await targetPage(overlay, after)).rows[0]).toMatchObject({ target: '2:0:0:0:0:0' });
+  });
+
+  it('of a point is its one destination, and nothing once the overlay is closed', async () => {
+    const rows = [{ overlay: 'overlay0', target: '*:*:*:*:*:*', destination: '192.0.2.2:4789' }];
+    expect(await targetPage(overlayWith({ point: '192.0.2.2:4789' }), null)).toEqual({ rows, next: null });
+    expect(await targetPage(overlayWith({}), null)).toEqual({ rows: [], next: null });
+  });
+});
+
+describe('healthRow', () => {
+  it('is ONLINE, or DEGRADED with the reason', () => {
+    const overlay = overlayWith({});
+    expect(healthRow(overlay)).toEqual({ overlay: 'overlay0', status: 'ONLINE', details: null });
+    overlay.health.degrade('plugin', 'no directory');
+    expect(healthRow(overlay)).toEqual({ overlay: 'overlay0', status: 'DEGRADED', details: 'no directory' });
+  });
+});
+
+describe('propertyRows', () => {
+  it('takes what is not set with -p from the overlay, and what is possible from the plugins there are', () => {
+    const names = ['vnetid', 'encap', 'datapath', 'varpd/id', 'search', 'vxlan/listen_ip', 'files/config'];
+    const overlay = overlayWith({ properties: names.map((name) => property(name, name === 'files/config' ? '/net.json' : undefined)) });
+    const provider = (kind: 'encap' | 'lookup', name: string) => ({ kind, name, package: name, version: '1', root: '/', module: './x.js' });
+    const table: ProviderTable = { providers: [provider('lookup', 'svp'), provider('lookup', 'files'), provider('encap', 'vxlan')], problems: [] };
+    const rows = Object.fromEntries(propertyRows(overlay, table).map((row) => [row.property, row]));
+    expect(names.map((name) => rows[name]?.value)).toEqual(['100', 'vxlan', 'tap (auto)', '4', 'files', null, '/net.json']);
+    expect(rows.search?.possible).toBe('files,svp');
+    expect(rows.encap?.possible).toBe('vxlan');
+  });
+});
+
+describe('vnicRow', () => {
+  it('shows the address as dladm does, and no namespace as null', () => {
+    const vnic = { name: 'vnic0', overlay: 'overlay0', mac: mac(0x0a_0b), mtu: 1400, netns: undefined, index: 3 };
+    expect(vnicRow(vnic)).toEqual({ vnic: 'vnic0', overlay: 'overlay0', mac: '2:0:0:0:a:b', mtu: 1400, netns: null });
+    expect(vnicRow({ ...vnic, netns: 'blue' }).netns).toBe('blue');
+  });
+});
