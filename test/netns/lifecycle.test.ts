@@ -83,7 +83,10 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
   });
 
   describe('goes', () => {
+    beforeAll(stopped);
+
     test('with SIGTERM: overlays, VNICs, table, socket and plugin hosts go with it', async () => {
+      await create(ours, other, 1);
       const blue = await createVnic(ours, { name: 'vnic0', overlay: 'overlay0', mac: '2:8:20:0:0:1', addresses: [], netns: 'blue' });
       expect(await linkNames(blue)).toContain('vnic0');
       const hosts = childrenOf(ours.daemonPid() ?? 0);
@@ -130,6 +133,8 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
   });
 
   describe('does not come', () => {
+    beforeAll(stopped);
+
     test.each(['id', 'folder'])('when its state directory is damaged (%s): the command shows the end of the log', async (what) => {
       const id = join(ours.dirs.state, 'id');
       const text = readFileSync(id, 'utf8');
@@ -151,6 +156,8 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
   });
 
   describe('that lacks something', () => {
+    beforeAll(stopped);
+
     // The mounts of "ip netns exec" are its own, so only this overlayd is without the device.
     test.each([
       {

@@ -3,8 +3,8 @@
 /** Nesting that is followed. The format has two levels; the rest is room for reserved keys. Also bounds the stack. */
 export const MAX_DEPTH = 64;
 
-/** Values that are kept, of any kind. Twice what the largest file that is read holds when it is one of mappings; more would only fill the memory. */
-export const MAX_VALUES = 2_000_000;
+/** Values that are kept, of any kind. More than the largest file that is read holds when it is one of mappings; more would only fill the memory. */
+export const MAX_VALUES = 1_000_000;
 
 export interface JsonMember {
   readonly key: string;

@@ -1,4 +1,4 @@
-// The mark on everything we make: whose it is, and what it was called. A link without our mark is never touched (DESIGN: "Ours").
+// The mark on everything we make: whose it is, and what it was called. A link without our mark is never touched.
 import { MAX_LINK_ALIAS_BYTES } from '../util/limits.ts';
 import type { LinkMark } from './types.ts';
 

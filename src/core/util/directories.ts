@@ -1,4 +1,4 @@
-// The four directories of one overlayadm (DESIGN: four of them make one independent host), and the files in the run directory.
+// The four directories of one overlayadm (four such directories are one independent host), and the files in the run directory.
 import { isAbsolute, join, resolve } from 'node:path';
 import { OverlayError } from '@overlayadm/api';
 import { MAX_SOCKET_PATH_BYTES } from './limits.ts';

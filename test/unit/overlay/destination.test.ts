@@ -1,4 +1,4 @@
-// What may be sent to: every rule of DESIGN §4, refused with the value in the words.
+// What may be sent to: every rule, refused with the value in the words.
 import type { Destination } from '@overlayadm/api';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

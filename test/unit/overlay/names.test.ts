@@ -1,4 +1,4 @@
-// Names of links, as DESIGN has them, and the next free one.
+// Names of links, and the next free one.
 import { OverlayError } from '@overlayadm/api';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
