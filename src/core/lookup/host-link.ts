@@ -2,7 +2,7 @@
 import { OverlayError } from '@overlayadm/api';
 import { LineStream } from '../rpc/framing.ts';
 import type { Clock, Timer } from '../util/clock.ts';
-import { HOST_CALL_TIMEOUT_MS, HOST_KILL_MS, HOST_MISSED_PINGS, HOST_PING_INTERVAL_MS, MAX_HOST_UNREAD_BYTES } from '../util/limits.ts';
+import { FAIR_ASKS, HOST_CALL_TIMEOUT_MS, HOST_KILL_MS, HOST_MISSED_PINGS, HOST_PING_INTERVAL_MS, MAX_HOST_UNREAD_BYTES } from '../util/limits.ts';
 import {
   type Call,
   type CallBody,
@@ -21,6 +21,12 @@ export interface LinkEvents {
   report(report: Report): string | undefined;
   /** Once, unless end() was called. Every call has failed by then. */
   down(reason: string): void;
+}
+
+/** Somebody with questions for this host. */
+export interface AskSource {
+  /** The next of them, at most `most`; undefined when there are none. */
+  nextAsks(most: number): ToHost | undefined;
 }
 
 interface Waiting {
@@ -47,6 +53,8 @@ export class HostLink {
   readonly #waiting = new Map<number, Waiting>();
   readonly #becameReady = Promise.withResolvers<void>();
   #turn: Promise<void> = Promise.resolve();
+  readonly #sources = new Set<AskSource>();
+  #asking = false;
   #nextCall = 0;
   #missed = 0;
   #heartbeat: Timer | undefined;
@@ -106,6 +114,29 @@ export class HostLink {
     });
     this.#turn = sent.catch(() => {});
     return sent;
+  }
+
+  /**
+   * Asks what `source` has to ask. Sources take turns, FAIR_ASKS at a time, and only as fast as the host reads: one that
+   * asks for thousands of targets a second takes its own share of the host and not that of the others.
+   */
+  askInTurn(source: AskSource): void {
+    this.#sources.add(source);
+    if (this.#asking) return;
+    this.#asking = true;
+    queueMicrotask(() => void this.#askAll());
+  }
+
+  async #askAll(): Promise<void> {
+    while (this.#sources.size > 0 && !this.#over) {
+      for (const source of this.#sources) {
+        const message = source.nextAsks(FAIR_ASKS);
+        if (message === undefined) this.#sources.delete(source);
+        else this.send(message);
+      }
+      await this.#lines.drained();
+    }
+    this.#asking = false;
   }
 
   /** Lets the host stop its instances and end; it is killed when that takes long. Settles when it is gone. */

@@ -2,11 +2,11 @@
 import { type Destination, type LocalAddress, OverlayError } from '@overlayadm/api';
 import type { Clock } from '../util/clock.ts';
 import { FILE_CHUNK_BYTES, MAX_BATCH_ANSWERS, MAX_OPEN_FILES } from '../util/limits.ts';
-import type { Answer, Ask, Created, Failure, HostedSpec, Report } from '../varpd/protocol.ts';
+import type { Answer, Ask, Created, Failure, HostedSpec, Report, ToHost } from '../varpd/protocol.ts';
 import { failureOf, inBatches } from '../varpd/protocol.ts';
 import { AddressWatch } from './address-watch.ts';
 import { type FileAccess, type Following, followFile } from './files.ts';
-import type { HostLink } from './host-link.ts';
+import type { AskSource, HostLink } from './host-link.ts';
 import type { HostLog } from './host-log.ts';
 import { dropAll, Requests } from './requests.ts';
 import type { InstanceEvents, InstanceSpec, LookupInstance } from './types.ts';
@@ -24,7 +24,7 @@ export interface RemoteParts {
   release(instance: RemoteInstance): void;
 }
 
-export class RemoteInstance implements LookupInstance {
+export class RemoteInstance implements LookupInstance, AskSource {
   readonly id: number;
   readonly #parts: RemoteParts;
   readonly #requests = new Requests();
@@ -82,7 +82,7 @@ export class RemoteInstance implements LookupInstance {
   ask(asks: readonly Ask[]): void {
     if (this.#closed) return;
     this.#requests.add(asks, this.#parts.clock.now());
-    this.#send(asks);
+    this.#link?.askInTurn(this);
   }
 
   abort(ids: readonly number[]): void {
@@ -112,7 +112,7 @@ export class RemoteInstance implements LookupInstance {
     this.#link = link;
     this.#created = created;
     if (isBack) this.#parts.events.hostUp();
-    this.#send(this.#requests.all());
+    link.askInTurn(this);
   }
 
   /** The host is gone, or the instance could not be made anew in it. */
@@ -164,11 +164,10 @@ export class RemoteInstance implements LookupInstance {
     }
   }
 
-  #send(asks: readonly Ask[]): void {
-    const link = this.#link;
-    if (link === undefined) return;
-    this.#requests.sent(asks);
-    for (const batch of inBatches(asks, MAX_BATCH_ANSWERS)) link.send({ type: 'asks', instance: this.id, asks: batch });
+  /** The next questions for the host, when it takes more: what is outstanding and was not put to it. Part of AskSource. */
+  nextAsks(most: number): ToHost | undefined {
+    const asks = this.#requests.unsent(most);
+    return asks.length === 0 ? undefined : { type: 'asks', instance: this.id, asks };
   }
 
   #abortAtHost(ids: readonly number[]): void {

@@ -13,25 +13,62 @@ interface Outstanding {
 type Kind = Ask['kind'];
 const ANSWERS: Readonly<Record<Kind, Answer['kind']>> = { lookup: 'found', resolve: 'resolved', dhcp: 'resolved' };
 
+/** Numbers in order, each taken in constant time. */
+class Fifo {
+  #items: number[];
+  #head = 0;
+
+  constructor(items: number[] = []) {
+    this.#items = items;
+  }
+
+  get length(): number {
+    return this.#items.length - this.#head;
+  }
+
+  push(item: number): void {
+    this.#items.push(item);
+  }
+
+  shift(): number | undefined {
+    const item = this.#items[this.#head++];
+    if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    return item;
+  }
+}
+
 /** Time is passed in, ms. */
 export class Requests {
   /** In the order of their deadlines, because all have the same time. */
   readonly #byId = new Map<number, Outstanding>();
+  /** Ids that the host was not asked yet; some may be outstanding no more. */
+  #waiting = new Fifo();
 
   get size(): number {
     return this.#byId.size;
   }
 
   add(asks: readonly Ask[], now: number): void {
-    for (const ask of asks) this.#byId.set(ask.id, { ask, deadline: now + LOOKUP_TIMEOUT_MS, asks: 0 });
+    for (const ask of asks) {
+      this.#byId.set(ask.id, { ask, deadline: now + LOOKUP_TIMEOUT_MS, asks: 0 });
+      this.#waiting.push(ask.id);
+    }
   }
 
-  /** These are on their way to a host. */
-  sent(asks: readonly Ask[]): void {
-    for (const { id } of asks) {
-      const request = this.#byId.get(id);
-      if (request !== undefined) request.asks++;
+  /** At most `most` that this host was not asked yet, oldest first; they count as asked. */
+  unsent(most: number): readonly Ask[] {
+    const asks: Ask[] = [];
+    while (asks.length < most && this.#waiting.length > 0) {
+      const request = this.#byId.get(this.#waiting.shift() as number);
+      // Answered, aborted or given up while it waited.
+      if (request === undefined) continue;
+      request.asks++;
+      asks.push(request.ask);
     }
+    return asks;
   }
 
   all(): readonly Ask[] {
@@ -61,10 +98,11 @@ export class Requests {
     return this.remove(late);
   }
 
-  /** The host died: takes out what was put to hosts too often already. */
+  /** The host died: takes out what was put to hosts too often already; the rest waits for the next one. */
   hostDied(): readonly number[] {
-    const tired = [...this.#byId].filter(([, { asks }]) => asks >= MAX_ASKS).map(([id]) => id);
-    return this.remove(tired);
+    const tired = this.remove([...this.#byId].filter(([, { asks }]) => asks >= MAX_ASKS).map(([id]) => id));
+    this.#waiting = new Fifo([...this.#byId.keys()]);
+    return tired;
   }
 }
 

@@ -53,6 +53,8 @@ export const MAX_PAGE_ROWS = 500;
 
 /** A lookup that was not answered by then is a refusal, ms. An svp server is given 30 s before its connection is reset. */
 export const LOOKUP_TIMEOUT_MS = 30_000;
+/** Questions that one overlay may put to a plugin host before the next overlay has its turn. */
+export const FAIR_ASKS = 128;
 /** How often a request is put to a plugin host that dies under it before it is refused. */
 export const MAX_ASKS = 2;
 /**
@@ -94,6 +96,9 @@ export const MAX_SHOWN_CHARS = 64;
 export const MAX_REASON_BYTES = 255;
 /** An overlay that is degraded because frames were too big is online again when none was for this long, ms. */
 export const TOO_BIG_QUIET_MS = 60_000;
+/** How often the listen addresses of overlays are looked for among those of this host, ms; and at most this share of the time. */
+export const UNDERLAY_POLL_MS = 1000;
+export const MAX_UNDERLAY_POLL_SHARE = 0.1;
 
 // --- control socket ------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import type { FileAccess } from '../../../src/core/lookup/files.ts';
 import { createPluginHosts } from '../../../src/core/lookup/hosts.ts';
 import type { Answer, Ask, InstanceEvents, InstanceSpec } from '../../../src/core/lookup/types.ts';
 import {
+  FAIR_ASKS,
   FILE_CHUNK_BYTES,
   FILE_POLL_MS,
   HOST_CALL_TIMEOUT_MS,
@@ -639,5 +640,28 @@ describe('addresses of VNICs', () => {
     instance.close();
     await settle();
     expect(await waiting).toEqual({ done: true, value: undefined });
+  });
+});
+
+describe('two overlays with one plugin', () => {
+  it('take turns: one that asks for thousands of targets does not make the other wait for all of them', async () => {
+    const test = rig();
+    const [flooded, quiet] = [await test.create(), await test.create()];
+    const far = (number: number): Ask =>
+      ({
+        ...lookup(1),
+        id: number,
+        to: `02:00:00:01:${(number >> 8).toString(16).padStart(2, '0')}:${(number & 255).toString(16).padStart(2, '0')}` as MacAddress,
+      }) as Ask;
+    flooded.ask(Array.from({ length: 20_000 }, (_, number) => far(number + 1)));
+    quiet.ask([{ ...lookup(7), id: 30_000 }]);
+    while (!test.seen.asked.includes(mac(7))) await settle();
+    expect(test.seen.asked.indexOf(mac(7))).toBeLessThanOrEqual(FAIR_ASKS);
+    while (test.seen.asked.length < 20_001) await settle();
+    expect(new Set(test.seen.asked).size).toBe(20_001);
+    expect(test.seen.asked.filter((to) => to !== mac(7))).toEqual(
+      Array.from({ length: 20_000 }, (_, number) => (far(number + 1) as { to: string }).to),
+    );
+    await test.hosts.stop();
   });
 });

@@ -24,10 +24,10 @@ describe('Requests', () => {
     const requests = new Requests();
     requests.add([ask(1), ask(2)], 0);
     for (let n = 1; n < MAX_ASKS; n++) {
-      requests.sent([ask(1)]);
+      expect(requests.unsent(1)).toEqual([ask(1)]);
       expect(requests.hostDied()).toEqual([]);
     }
-    requests.sent([ask(1)]);
+    requests.unsent(1);
     expect(requests.hostDied()).toEqual([1]);
     expect(requests.all()).toEqual([ask(2)]);
   });
@@ -64,7 +64,7 @@ describe('Requests', () => {
             requests.add([ask(id)], now);
           } else if (kind === 'answer') left.push(...(requests.take({ id, kind: 'drop', reason: '' }) === 'taken' ? [id] : []));
           else if (kind === 'abort') left.push(...requests.remove([id]));
-          else if (kind === 'sent') requests.sent(requests.all());
+          else if (kind === 'sent') requests.unsent(1000);
           else if (kind === 'died') left.push(...requests.hostDied());
           else if (kind === 'time') {
             now += LOOKUP_TIMEOUT_MS / 3;
