@@ -53,7 +53,7 @@ export class EngineRig {
     const listen = { family: 4, address: Uint8Array.of(192, 0, 2, address), receiveBufferBytes: 0, sendBufferBytes: 0 } as const;
     this.#socket = this.io.openUdp({ ...listen, port: 4789, sendOnly: false });
     const sendSockets = [50001, 50002].map((port) => this.io.openUdp({ ...listen, port, sendOnly: true }));
-    this.send({ op: 'openMux', spec: { mux: 1, encap: 'vxlan', format: VXLAN_FORMAT, socket: this.#socket, sendSockets } });
+    this.call({ op: 'openMux', spec: { mux: 1, encap: 'vxlan', format: VXLAN_FORMAT, socket: this.#socket, sendSockets } });
   }
 
   send(message: ToEngine): void {
@@ -79,8 +79,7 @@ export class EngineRig {
     const vnetid = 100 + port;
     const dynamic = { carriesVlanTag: true, group: false, resolves: true, servesDhcp: true };
     const spec = { port, mux: 1, tap: this.io.openTap({ name, exclusive: true }), vnetid, mtu: 1400, header: compileHeader(VXLAN_FORMAT, vnetid) };
-    this.send({ op: 'openPort', spec: { ...spec, ...dynamic, ...options } });
-    this.turn();
+    this.call({ op: 'openPort', spec: { ...spec, ...dynamic, ...options } });
     return this.io.tap(name);
   }
 

@@ -16,10 +16,6 @@ export async function ping(from: Namespace, to: string, { count = 2, intervalMs 
   return pings((await from.run('ping', args)).stdout);
 }
 
-/** Pings until it is interrupted with SIGINT. */
-export const startPing = (from: Namespace, to: string, intervalMs: number): Running =>
-  from.start('ping', ['-n', '-q', '-i', String(intervalMs / 1000), to]);
-
 /** @throws when ping said nothing of what it sent. */
 export function pings(stdout: string): Pings {
   const [, sent, received] = /^(\d+) packets transmitted, (\d+) received/m.exec(stdout) ?? [];

@@ -10,7 +10,7 @@ import { type Client, connect } from '../../src/core/rpc/client.ts';
 import type { MethodName, Methods } from '../../src/core/rpc/protocol.ts';
 import { systemClock } from '../../src/core/util/clock.ts';
 import { type Directories, socketPath } from '../../src/core/util/directories.ts';
-import { silentLog } from '../../src/core/util/log.ts';
+import { type Log, silentLog } from '../../src/core/util/log.ts';
 import { FakeClock } from './fake-clock.ts';
 import { connectInProcess, type InProcess, type TestPlugin } from './in-process-host.ts';
 import { SimIo, type SimUnderlay } from './sim-io.ts';
@@ -67,6 +67,7 @@ export class SimKernel implements KernelNetwork {
   hostHasAddress = (ip: IpAddress): boolean => this.addresses.has(ip);
   addressesOf = (index: number): readonly IpAddress[] => this.ips.get(index) ?? [];
   routeMtu = (): number | undefined => this.pathMtu;
+  mtuTo = (): number | undefined => this.pathMtu;
   whoHasUdpPort = async (): Promise<string> => 'process somebody (pid 7)';
   close(): void {
     this.closed = true;
@@ -92,7 +93,7 @@ class SteppedEngine {
     return (receive) => {
       const wake = io.openWake();
       const calls = new Calls();
-      this.#deliver = (message) => (message.op === 'done' ? calls.done(message.call, message.result) : receive(message));
+      this.#deliver = (message) => (message.op === 'done' ? calls.done(message) : receive(message));
       const door = {
         io,
         wake,
@@ -100,7 +101,7 @@ class SteppedEngine {
         take: () => this.#inbox.shift(),
         post: (message: FromEngine) => void this.#outbox.push(message),
       };
-      this.#engine = new Engine(door, new Memory(1024 * 1024));
+      this.#engine = new Engine(door, new Memory(8 * 1024 * 1024));
       const send = (message: ToEngine): void => {
         this.#inbox.push(message);
         io.wake(wake);
@@ -130,24 +131,36 @@ export class SimHost {
   readonly clock = new FakeClock();
   readonly plugins: InProcess;
   readonly #engine = new SteppedEngine();
+  readonly #log: Log;
+  readonly #clients: Client[] = [];
+  readonly #directories: Directories;
   #daemon: Daemon | undefined;
   #client: Client | undefined;
 
-  constructor(underlay: SimUnderlay, addresses: readonly string[], plugins: readonly TestPlugin[]) {
+  constructor(underlay: SimUnderlay, addresses: readonly string[], plugins: readonly TestPlugin[], log: Log = silentLog) {
+    const folder = temporaryFolder();
+    this.#directories = { run: folder, state: folder, data: folder, config: folder };
+    this.#log = log;
     this.io = new SimIo(underlay);
     this.kernel = new SimKernel(addresses);
-    this.plugins = connectInProcess(plugins, { clock: this.clock });
+    this.plugins = connectInProcess(plugins, { clock: this.clock, log });
   }
 
   async start(): Promise<void> {
-    const folder = temporaryFolder();
-    const directories: Directories = { run: folder, state: folder, data: folder, config: folder };
     const { io, kernel, clock } = this;
+    const directories = this.#directories;
     const startEngine = this.#engine.start(io, clock);
-    const parts = { directories, version: VERSION, clock, log: silentLog, io, kernel, startEngine, hosts: this.plugins.hosts };
+    const parts = { directories, version: VERSION, clock, log: this.#log, io, kernel, startEngine, hosts: this.plugins.hosts };
     this.#daemon = await startDaemon(parts);
-    const self = { version: VERSION, netns: kernel.networkNamespaceId() };
-    this.#client = await connect(socketPath(directories), { ...self, clock: systemClock });
+    this.#client = await this.connect();
+  }
+
+  /** One more connection to overlayd. Its calls are answered only while somebody gives turns. */
+  async connect(): Promise<Client> {
+    const self = { version: VERSION, netns: this.kernel.networkNamespaceId() };
+    const client = await connect(socketPath(this.#directories), { ...self, clock: systemClock });
+    this.#clients.push(client);
+    return client;
   }
 
   /** Calls overlayd over its socket, and gives everything turns until it has answered. */
@@ -180,7 +193,7 @@ export class SimHost {
   }
 
   async stop(): Promise<void> {
-    this.#client?.close();
+    for (const client of this.#clients.splice(0)) client.close();
     let stopped = false;
     const stopping = this.#daemon?.stop().finally(() => {
       stopped = true;

@@ -72,6 +72,7 @@ const methods: Readonly<Record<string, (...args: readonly unknown[]) => unknown>
   linksAbove: (index) => kernel.linksAbove(Number(index)),
   hostHasAddress: (address) => kernel.hostHasAddress(ip(address)),
   addressesOf: (index, netns) => kernel.addressesOf(Number(index), maybe(netns)),
+  mtuTo: (from, to) => kernel.mtuTo(ip(from), ip(to)) ?? null,
   routeMtu: (address) => kernel.routeMtu(ip(address)) ?? null,
   whoHasUdpPort: (family, address, port) => kernel.whoHasUdpPort(family === 6 ? 6 : 4, ip(address), Number(port)),
   close: () => kernel.close(),

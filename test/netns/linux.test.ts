@@ -198,6 +198,12 @@ describe.skipIf(reason !== undefined)(`in namespaces${reason === undefined ? '' 
       false,
     ]);
     expect(await ask('routeMtu', ['192.0.2.1', '2001:db8::1', '0.0.0.0', '127.0.0.1', '192.0.2.2'])).toEqual([1450, 1450, 1450, 65536, null]);
+    ip(red, 'route', 'add', '192.0.2.3', 'dev', 'veth0', 'mtu', '1000');
+    ip(red, '-6', 'route', 'add', '2001:db8::3', 'dev', 'veth0', 'mtu', '1300');
+    const mtuTo = (from: string, to: string) => host.call('mtuTo', from, to);
+    expect(await Promise.all(['2', '3'].map((last) => mtuTo('192.0.2.1', `192.0.2.${last}`)))).toEqual([1450, 1000]);
+    expect(await Promise.all(['2', '3'].map((last) => mtuTo('::', `2001:db8::${last}`)))).toEqual([1450, 1300]);
+    expect(await mtuTo('0.0.0.0', '198.51.100.1')).toBeNull();
   });
 
   test('names who holds a port: a process, or a kernel vxlan link', async () => {

@@ -174,13 +174,16 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'python3'] })('misses', (
     const changed = await counted(
       'overlay1',
       () => sendFrames(blue, 'vnic1', frames),
-      (now) => Object.values(now).reduce((sum, value) => sum + value, 0) >= frames.length,
+      (now) => (now['group.not-served'] ?? 0) >= frames.length,
     );
-    expect(changed).toEqual({ 'group.not-served': frames.length });
+    expect(changed).not.toHaveProperty(['question.asked']);
+    expect(changed).not.toHaveProperty(['tx.injected']);
     // What is asked afterwards has its answer: an answer to the others would stand before it.
     await sendFrames(blue, 'vnic1', [arpRequest(OURS, '10.8.1.1', '10.8.1.2')]);
-    await waitFor(() => framesOf(listener).length > 0, PATIENCE_MS, 'the ARP reply');
-    expect(framesOf(listener).map((hex) => hex.slice(24, 44))).toEqual([ARP_REPLY]);
+    // The peer's own router solicitations are for everybody.
+    const answers = (): string[] => framesOf(listener).filter((hex) => hex.startsWith(OURS.replaceAll(':', '')));
+    await waitFor(() => answers().length > 0, PATIENCE_MS, 'the ARP reply');
+    expect(answers().map((hex) => hex.slice(24, 44))).toEqual([ARP_REPLY]);
   });
 
   test('a guest whose address stands in the mapping file passes duplicate address detection', async () => {

@@ -227,8 +227,9 @@ skipUnless({ root: true, tun: true, commands: ['tshark', 'tcpdump', 'python3', '
     ];
     const good = [datagram('reserved bits', { 0: 0xff, 1: 0xff, 2: 0xff, 3: 0xff, 7: 0xff }), datagram('plain')];
     await sendUdp(peer, ours.v4, 4789, ...others, ...good);
-    await waitFor(() => framesOf(listener).length >= 2, PATIENCE_MS, 'the good ones');
-    expect(framesOf(listener)).toEqual([hexOf(text('reserved bits')), hexOf(text('plain'))]);
+    const arrived = (): string[] => framesOf(listener).filter((hex) => hex.slice(24, 28) === '88b5');
+    await waitFor(() => arrived().length >= 2, PATIENCE_MS, 'the good ones');
+    expect(arrived()).toEqual([hexOf(text('reserved bits')), hexOf(text('plain'))]);
   });
 
   test('what does not fit the underlay is dropped, not cut: create-overlay warns, and health says which size to where', async () => {
@@ -247,6 +248,6 @@ skipUnless({ root: true, tun: true, commands: ['tshark', 'tcpdump', 'python3', '
     const health = await ours.mustOverlayadm('show-overlay', '-f', 'big0');
     expect(health.stdout).toMatch(/big0\s+DEGRADED/);
     const row = await client.call('overlay.health', { name: 'big0' });
-    expect(row.details).toBe('a packet of 1550 bytes to 192.0.2.2:4789 does not fit the path; lower the mtu (1500)');
+    expect(row.details).toBe('a packet of 1550 bytes to 192.0.2.2:4789 does not fit the path of 1500; at most 1446 fits as mtu (1500)');
   });
 });

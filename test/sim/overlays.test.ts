@@ -333,11 +333,12 @@ describe('a path that is too narrow', () => {
     const a = await start(underlay, 1);
     await a.create('overlay0', 'direct', 100, { ...listen(1), 'direct/dest_ip': '192.0.2.2', 'direct/dest_port': '4789' });
     underlay.carry = () => 90;
+    a.kernel.pathMtu = 1000;
     a.io.tap('overlay0').out.push(frame(mac(8), mac(1), 'x'.repeat(1000)));
     await a.turns();
     expect(await a.call('overlay.health', { name: 'overlay0' })).toMatchObject({
       status: 'DEGRADED',
-      details: 'a packet of 1050 bytes to 192.0.2.2:4789 does not fit the path; lower the mtu (1400)',
+      details: 'a packet of 1050 bytes to 192.0.2.2:4789 does not fit the path of 1000; at most 946 fits as mtu (1400)',
     });
     await a.clock.advance(TOO_BIG_QUIET_MS + 1);
     expect(await a.call('overlay.health', { name: 'overlay0' })).toMatchObject({ status: 'ONLINE' });

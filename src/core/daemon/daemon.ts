@@ -60,6 +60,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     compileHeader,
     nextId: () => ++lastId,
     localAddresses: (name) => vnics.addresses(name),
+    isVnic: (name, mac) => vnics.has(name, mac),
     gone: (name) => vnics.forget(name),
   });
   const vnics: Vnics = new Vnics({ kernel, log, randomBytes: (count) => randomBytes(count), overlay: (name) => overlays.get(name) });

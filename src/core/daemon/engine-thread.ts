@@ -15,6 +15,8 @@ export interface RunningEngine extends EngineLink {
 /** `receive` is called for everything but the answers to calls. */
 export type StartEngine = (receive: (message: Exclude<FromEngine, { readonly op: 'done' }>) => void) => RunningEngine;
 
+type Done = Extract<FromEngine, { readonly op: 'done' }>;
+
 interface Waiting {
   resolve(result: CallResult): void;
   reject(error: Error): void;
@@ -36,9 +38,11 @@ export class Calls {
     });
   }
 
-  done(call: number, result: CallResult): void {
-    this.#waiting.get(call)?.resolve(result);
+  done({ call, result, failure }: Done): void {
+    const waiting = this.#waiting.get(call);
     this.#waiting.delete(call);
+    if (failure === undefined) waiting?.resolve(result);
+    else waiting?.reject(engineRefused(failure));
   }
 
   /** No answer will come any more. */
@@ -48,6 +52,12 @@ export class Calls {
     this.#waiting.clear();
   }
 }
+
+const engineRefused = (failure: string): OverlayError =>
+  new OverlayError('ENGINE_REFUSED', `the packet engine cannot open it (${failure})`, {
+    details: { failure },
+    advice: 'The other overlays go on; see the log of overlayd, and try again.',
+  });
 
 const engineGone = (cause?: unknown): OverlayError =>
   new OverlayError('ENGINE_GONE', 'the packet engine has ended', { advice: 'See the log of overlayd; the next command starts it again.', cause });
@@ -63,7 +73,7 @@ export function startEngineThread(io: Pick<PacketIo, 'openWake' | 'wake' | 'clos
     let closed = false;
     // From the start: an engine that dies of itself has said so long before stop() could begin to listen.
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    port1.on('message', (message: FromEngine) => (message.op === 'done' ? calls.done(message.call, message.result) : receive(message)));
+    port1.on('message', (message: FromEngine) => (message.op === 'done' ? calls.done(message) : receive(message)));
     const failed = new Promise<Error>((resolve) => {
       const end = (cause: unknown): void => {
         calls.fail(engineGone(cause));

@@ -40,7 +40,7 @@ export interface DatapathDriver {
   /**
    * Opens the overlay, or changes nothing.
    * @throws OverlayError with what was refused: ADDRESS_NOT_HERE, PORT_IN_USE, VNETID_IN_USE, LINK_EXISTS, TUN_MISSING,
-   * NOT_PERMITTED, NFTABLES_MISSING, SYSCTL_REFUSED.
+   * NOT_PERMITTED, NFTABLES_MISSING, SYSCTL_REFUSED, ENGINE_REFUSED, ENGINE_GONE.
    */
   open(spec: DatapathSpec): Promise<DatapathPort>;
   /** Is this one of the sockets it receives on? A destination there would send frames in a circle. */

@@ -94,7 +94,7 @@ export class MuxSockets {
       send.push(socket);
     }
     const mux: OpenMux = { id: ++this.#last, encap: spec.encap, listenIp, listenPort, sockets: [receive, ...send], overlays: new Map() };
-    engine.send({ op: 'openMux', spec: { mux: mux.id, encap: spec.encap, format: spec.format, socket: receive, sendSockets: send } });
+    await engine.call({ op: 'openMux', spec: { mux: mux.id, encap: spec.encap, format: spec.format, socket: receive, sendSockets: send } });
     this.#open.set(`${listenIp} ${listenPort}`, mux);
     unwind.keep();
     return mux;

@@ -53,7 +53,7 @@ export class TapDriver implements DatapathDriver {
     const id = ++this.#last;
     const { vnetid, mtu, header, carriesVlanTag, group, resolves, servesDhcp, point } = spec;
     const dynamic = { group, resolves, servesDhcp, ...(point === undefined ? {} : { point }) };
-    engine.send({ op: 'openPort', spec: { port: id, mux: mux.id, tap, vnetid, mtu, header, carriesVlanTag, ...dynamic } });
+    await engine.call({ op: 'openPort', spec: { port: id, mux: mux.id, tap, vnetid, mtu, header, carriesVlanTag, ...dynamic } });
     unwind.add(async () => void (await engine.call({ op: 'closePort', port: id })));
     const undo = unwind.keep();
     return { driver: 'tap', id, linkIndex: index, close: () => this.#serial.run(() => closeAll(undo, report)) };

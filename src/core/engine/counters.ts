@@ -10,6 +10,7 @@ export const PORT_COUNTERS = [
   'lookup.asked',
   'lookup.queued',
   'question.asked',
+  'question.redirected',
   // Drops on the way out.
   'frame.short',
   'frame.vlan-not-carried',

@@ -1,4 +1,5 @@
 // The engine: turn by turn it takes messages from the daemon and frames from TAPs and sockets. It never waits but in the kernel.
+import { messageOf } from '@overlayadm/api';
 import type { PacketIo } from '@overlayadm/packetio';
 import { MAX_ENGINE_WAIT_MS, MAX_MESSAGES_PER_TURN, MAX_PAGE_ROWS } from '../util/limits.ts';
 import { FramePool } from './frame-pool.ts';
@@ -70,6 +71,11 @@ export class Engine {
     return this.#stopped;
   }
 
+  /** What frames and requests hold just now: nothing of it may be left when every overlay is closed. */
+  get held(): { readonly poolBlocks: number; readonly requests: number } {
+    return { poolBlocks: this.#parts.pool.usedBlocks, requests: this.#requests.size };
+  }
+
   /** One turn. Waits at most `waitMs` for something to do. */
   turn(waitMs = MAX_ENGINE_WAIT_MS): void {
     const ready = this.#door.io.wait(this.#poll, this.#ready, this.#messagesLeft ? 0 : waitMs);
@@ -121,11 +127,11 @@ export class Engine {
   #handle(message: ToEngine): void {
     switch (message.op) {
       case 'openMux':
-        return this.#openMux(message.spec);
+        return this.#open(message.call, () => this.#openMux(message.spec));
       case 'closeMux':
         return this.#closeMux(message.call, message.mux);
       case 'openPort':
-        return this.#openPort(message.spec);
+        return this.#open(message.call, () => this.#openPort(message.spec));
       case 'closePort':
         return this.#closePort(message.call, message.port);
       case 'answers':
@@ -170,10 +176,20 @@ export class Engine {
     this.#outbox.post({ op: 'done', call, result });
   }
 
+  /** What one overlay cannot have must not cost the others their engine: the daemon is told, and undoes the rest. */
+  #open(call: number, open: () => void): void {
+    try {
+      open();
+    } catch (error) {
+      return this.#outbox.post({ op: 'done', call, result: undefined, failure: messageOf(error) });
+    }
+    this.#done(call, undefined);
+  }
+
   #openMux(spec: MuxSpec): void {
     const mux = new Mux(spec, this.#parts.wire, this.#memory);
-    this.#muxes.set(spec.mux, mux);
     this.#watch(mux, spec.socket);
+    this.#muxes.set(spec.mux, mux);
   }
 
   #closeMux(call: number, id: number): void {
@@ -190,9 +206,9 @@ export class Engine {
     const mux = this.#muxes.get(spec.mux);
     if (mux === undefined) throw new RangeError(`port ${spec.port} names mux ${spec.mux}, which is not open`);
     const port = new Port(spec, mux.spec.format, mux.sender, this.#parts);
+    this.#watch(port, spec.tap);
     this.#ports.set(spec.port, port);
     mux.join(port);
-    this.#watch(port, spec.tap);
   }
 
   #closePort(call: number, id: number): void {
@@ -209,9 +225,9 @@ export class Engine {
 
   #watch(source: Source, fd: number): void {
     const token = ++this.#lastToken;
+    this.#door.io.pollAdd(this.#poll, fd, token);
     this.#sources.set(token, source);
     this.#tokens.set(source, token);
-    this.#door.io.pollAdd(this.#poll, fd, token);
   }
 
   #unwatch(source: Source, fd: number): void {

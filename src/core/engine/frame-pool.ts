@@ -1,4 +1,4 @@
-// Memory for frames that wait: fixed blocks chained into first-in-first-out queues, so that a miss allocates nothing.
+// Memory for frames that wait: fixed blocks chained into first-in-first-out queues, so that what waits is bounded and its memory used again.
 
 /** Bytes of a block: a full frame of the usual MTU takes three. */
 const BLOCK_BYTES = 512;
@@ -30,6 +30,10 @@ export class FramePool {
     for (let block = 0; block < blocks; block++) this.#next[block] = block + 1 < blocks ? block + 1 : NONE;
     this.#free = blocks > 0 ? 0 : NONE;
     this.#freeBlocks = blocks;
+  }
+
+  get usedBlocks(): number {
+    return this.#next.length - this.#freeBlocks;
   }
 
   hasRoom(length: number): boolean {

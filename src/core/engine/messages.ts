@@ -54,9 +54,9 @@ export interface CacheEntry {
 
 /** `port` names an overlay; `call` comes back in `done`. */
 export type ToEngine =
-  | { readonly op: 'openMux'; readonly spec: MuxSpec }
+  | { readonly op: 'openMux'; readonly call: number; readonly spec: MuxSpec }
   | { readonly op: 'closeMux'; readonly call: number; readonly mux: number }
-  | { readonly op: 'openPort'; readonly spec: PortSpec }
+  | { readonly op: 'openPort'; readonly call: number; readonly spec: PortSpec }
   | { readonly op: 'closePort'; readonly call: number; readonly port: number }
   | { readonly op: 'answers'; readonly answers: readonly EngineAnswer[] }
   /** Towards the VNICs. */
@@ -96,7 +96,8 @@ export type FromEngine =
   | LookupBatch
   /** These requests are of no interest any more. */
   | { readonly op: 'aborts'; readonly ids: readonly number[] }
-  | { readonly op: 'done'; readonly call: number; readonly result: CallResult }
+  /** `failure`: what the engine could not open, in one sentence; nothing of it is left in the engine. */
+  | { readonly op: 'done'; readonly call: number; readonly result: CallResult; readonly failure?: string }
   /** The TAP cannot be read any more: somebody deleted the device. Told once. */
   | { readonly op: 'tapFailed'; readonly port: number; readonly errno: number }
   /** A frame did not fit the path: size of the outer IP packet in bytes. At most one a second and overlay. */
@@ -109,6 +110,6 @@ export type EngineCall = WithoutCall<ToEngine>;
 /** The daemon's end of the engine. Messages arrive in the order in which they were sent. */
 export interface EngineLink {
   send(message: ToEngine): void;
-  /** @throws OverlayError ENGINE_GONE when the engine ended before it answered. */
+  /** @throws OverlayError ENGINE_GONE when the engine ended before it answered, ENGINE_REFUSED when it could not open what it was told to. */
   call(message: EngineCall): Promise<CallResult>;
 }

@@ -3,7 +3,7 @@ import type { HeaderFormat } from '@overlayadm/api';
 import { FRAME, FRAME_WORDS, SEND } from '@overlayadm/packetio';
 import { HEADROOM_BYTES, MAX_BATCH_FRAMES, MAX_FRAME_BYTES } from '../util/limits.ts';
 import { isGroup, parseFrame } from '../wire/ethernet.ts';
-import { classifyGroupFrame, isArpRequest, newQuestionView } from '../wire/question.ts';
+import { classifyGroupFrame, isArpRequest, isDhcpReply, newQuestionView } from '../wire/question.ts';
 import { Counters, PORT_COUNTERS } from './counters.ts';
 import type { FramePool } from './frame-pool.ts';
 import type { Memory } from './memory.ts';
@@ -206,9 +206,17 @@ export class Port {
       const served = kind === 'dhcp' ? this.spec.servesDhcp : this.spec.resolves;
       if (served) this.questions.ask(kind, view, length);
       else this.counters.count('question.not-served');
-    } else if (!this.spec.group) this.counters.count('group.not-served');
+    } else if (this.spec.servesDhcp && isDhcpReply(this.arena, at, length, view)) this.#redirect(at, length, view.keyAt);
+    else if (!this.spec.group) this.counters.count('group.not-served');
     else if (parseFrame(this.arena, at, length, view)) this.questions.lookup(view, length);
     else this.counters.count('frame.short');
+  }
+
+  /** From here on a frame like any other to the target whose MAC is at `macAt`; its IP destination stays 255.255.255.255. */
+  #redirect(at: number, length: number, macAt: number): void {
+    this.counters.count('question.redirected');
+    this.arena.copyWithin(at, macAt, macAt + 6);
+    this.transmit(at, length, this.#now);
   }
 }
 

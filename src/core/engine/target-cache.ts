@@ -242,7 +242,7 @@ export class TargetCache implements RequestOwner {
     this.#refusedCount++;
   }
 
-  /** One queue object serves all entries, so that a miss allocates nothing. */
+  /** One queue object serves all entries, which therefore are numbers in typed arrays and nothing else. */
   #load(entry: number): { head: number; tail: number } {
     this.#queue.head = this.table.queueHead[entry] as number;
     this.#queue.tail = this.table.queueTail[entry] as number;

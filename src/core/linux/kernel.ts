@@ -9,6 +9,7 @@ import { type OtherNamespace, openRouteSocket, otherNamespaces, ourIdIn, ownName
 import { NETLINK, type NetlinkIo, NetlinkSocket } from './netlink/socket.ts';
 import { IsolationTable } from './nftables.ts';
 import { holderOfUdpPort } from './ports.ts';
+import { mtuOf, routeTo } from './routes.ts';
 import { isolateInterface } from './sysctl.ts';
 import type { KernelNetwork, LinkInfo, OverlayLinkOptions, UpperLink, VnicSpec } from './types.ts';
 
@@ -142,6 +143,14 @@ export class LinuxKernel implements KernelNetwork {
 
   routeMtu(ip: IpAddress): number | undefined {
     return routeMtu(listAddresses(this.#route), this.links(), ip);
+  }
+
+  mtuTo(from: IpAddress, to: IpAddress): number | undefined {
+    try {
+      return mtuOf(routeTo(this.#route, from, to), this.links());
+    } catch {
+      return undefined;
+    }
   }
 
   async whoHasUdpPort(family: IpFamily, address: IpAddress, port: number): Promise<string | undefined> {

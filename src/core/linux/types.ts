@@ -58,6 +58,11 @@ export interface KernelNetwork {
    * up and have an address of that family, except loopback and what carries a mark of overlayadm. Undefined when there is no such link.
    */
   routeMtu(ip: IpAddress): number | undefined;
+  /**
+   * How large a packet from `from` to `to` may be as far as the kernel knows: MTU of the link it leaves by, of the route, and
+   * what routers on the path have said. Undefined when it cannot be found out. Never throws.
+   */
+  mtuTo(from: IpAddress, to: IpAddress): number | undefined;
 
   /**
    * Who holds this UDP port, for an error message: "kernel vxlan link vx0 (vni 100)", "process dnsmasq (pid 812)".

@@ -4,6 +4,7 @@ import {
   type HeaderFormat,
   ipFamily,
   type LocalAddress,
+  type MacAddress,
   messageOf,
   OverlayError,
   type UnderlaySocket,
@@ -18,6 +19,7 @@ import { propertyTable, type ResolvedProperty, resolveProperties, valuesOf } fro
 import { LimitedLog } from '../util/limited-log.ts';
 import { Unwind } from '../util/unwind.ts';
 import { checkDestination } from './destination.ts';
+import { overheadBytes } from './mtu.ts';
 import { Overlay, type OverlayFacts, type OverlayParts } from './overlay.ts';
 
 export interface CreateRequest {
@@ -31,9 +33,9 @@ export interface CreateRequest {
 
 export interface CreateParts {
   readonly hosts: PluginHosts;
-  readonly kernel: Pick<KernelNetwork, 'refuseLinkName' | 'hostHasAddress' | 'routeMtu'>;
+  readonly kernel: Pick<KernelNetwork, 'refuseLinkName' | 'hostHasAddress' | 'routeMtu' | 'mtuTo'>;
   readonly drivers: readonly DatapathDriver[];
-  readonly overlay: Omit<OverlayParts, 'check'>;
+  readonly overlay: Omit<OverlayParts, 'check' | 'mtuTo' | 'isVnic'>;
   select(drivers: readonly DatapathDriver[], wanted: string, spec: Pick<DatapathSpec, 'format' | 'socket'>): Selection;
   /** Why a format cannot be used, and the header it gives. */
   checkFormat(format: HeaderFormat, vnetid: { readonly min: number; readonly max: number }): string | undefined;
@@ -41,16 +43,13 @@ export interface CreateParts {
   nextId(): number;
   /** What the VNICs over this overlay are called, for its lookup plugin. */
   localAddresses(overlay: string): readonly LocalAddress[];
+  isVnic(overlay: string, mac: MacAddress): boolean;
 }
 
 export interface Created {
   readonly overlay: Overlay;
   readonly warnings: readonly string[];
 }
-
-/** Ethernet, IP and UDP around the inner packet, without the encapsulation's own header. Bytes. */
-const OUTER_BYTES = { 4: 14 + 20 + 8, 6: 14 + 40 + 8 } as const;
-const VLAN_TAG_BYTES = 4;
 
 /** Runs a step; what it throws says afterwards which step it was. */
 async function step<T>(name: string, run: () => T | Promise<T>): Promise<T> {
@@ -87,7 +86,13 @@ export async function createOverlay(parts: CreateParts, request: CreateRequest):
     });
   // Its own, so that a plugin that floods the log cannot drown what there is to say of other overlays.
   const log = new LimitedLog(parts.overlay.log, parts.overlay.clock);
-  const overlay = new Overlay(facts, { ...parts.overlay, log, check });
+  const overlay = new Overlay(facts, {
+    ...parts.overlay,
+    log,
+    check,
+    mtuTo: (ip) => parts.kernel.mtuTo(socket.listenIp, ip),
+    isVnic: (mac) => parts.isVnic(request.name, mac),
+  });
   const instance = await step(`lookup plugin ${request.search}`, () => startLookup(parts, overlay, request));
   unwind.add(() => instance.close());
   const spec = await step(`lookup plugin ${request.search}`, () => datapathSpec(parts, facts, socket, instance, check));
@@ -206,12 +211,12 @@ function datapathSpec(
 }
 
 /** Compares what leaves with what the link of the listen address carries; a warning with the number that fits. */
-function mtuWarnings({ kernel }: CreateParts, { mtu, encap, listenIp }: OverlayFacts): readonly string[] {
+function mtuWarnings({ kernel }: CreateParts, facts: OverlayFacts): readonly string[] {
+  const { mtu, encap, listenIp } = facts;
   const path = kernel.routeMtu(listenIp);
-  const tag = encap.carriesVlanTag ? VLAN_TAG_BYTES : 0;
-  const overhead = OUTER_BYTES[ipFamily(listenIp)] + encap.format.template.length + tag;
+  const overhead = overheadBytes(facts);
   if (path === undefined || mtu + overhead <= path) return [];
-  const tagged = tag > 0 ? ' with a VLAN tag' : '';
+  const tagged = encap.carriesVlanTag ? ' with a VLAN tag' : '';
   return [
     `mtu ${mtu} does not fit the underlay: ${mtu + overhead} bytes leave${tagged}, ${listenIp} carries ${path}; at most ${path - overhead} fits`,
   ];

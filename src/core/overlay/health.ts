@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../util/clock.ts';
 import { MAX_REASON_BYTES } from '../util/limits.ts';
 
 /** Who reports. Each has one reason at a time, and only its own report takes it back. */
-export type HealthCause = 'plugin' | 'plugin-host' | 'destination' | 'too-big' | 'device';
+export type HealthCause = 'plugin' | 'plugin-host' | 'destination' | 'too-big' | 'device' | 'underlay';
 
 export class Health {
   readonly #reasons = new Map<HealthCause, string>();
@@ -16,10 +16,11 @@ export class Health {
     return isNews;
   }
 
-  restore(cause: HealthCause): void {
-    this.#reasons.delete(cause);
+  /** Whether this is news: false when the cause was not degraded. */
+  restore(cause: HealthCause): boolean {
     this.#timers.get(cause)?.cancel();
     this.#timers.delete(cause);
+    return this.#reasons.delete(cause);
   }
 
   /** For trouble that nobody takes back: it is over when it was not reported for `quietMs`. */
@@ -28,7 +29,7 @@ export class Health {
     const isNews = this.degrade(cause, reason);
     this.#timers.set(
       cause,
-      clock.after(quietMs, () => this.restore(cause)),
+      clock.after(quietMs, () => void this.restore(cause)),
     );
     return isNews;
   }

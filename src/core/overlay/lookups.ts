@@ -26,6 +26,7 @@ export interface LookupParts {
   readonly frames: FrameDoor;
   readonly log: Log;
   check(destination: Destination): CheckedDestination;
+  isVnic(mac: MacAddress): boolean;
   /** A destination that cannot be right: which target, and why not. */
   wrongDestination(target: string, reason: string): void;
 }
@@ -116,6 +117,8 @@ export class OverlayLookups {
   }
 
   #found(id: number, target: MacAddress, destination: Destination): EngineAnswer {
+    // DHCP that is sent on to a VNIC of this host: macvlan has given it the broadcast that it was, and nothing is amiss.
+    if (this.#isOwn(destination) && this.#parts.isVnic(target)) return { id, kind: 'drop' };
     const checked = this.#checked(macToDisplay(target), destination);
     return checked === undefined ? { id, kind: 'drop' } : { id, kind: 'found', to: checked };
   }

@@ -66,7 +66,8 @@
 // refuses says so with what to do, and what was done before is undone.
 //
 // DEGRADED IS NOT DOWN. Trouble of a plugin, a wrong answer, a path that is too narrow: the overlay is degraded, with the
-// reason, and goes on forwarding what it knows. Links and cache are never touched by it (illumos: overlay_fm.c).
+// reason, and goes on forwarding what it knows. Links and cache are never touched by it (illumos: overlay_fm.c). Nor are
+// sockets when the listen address goes: they stay bound, and the kernel lets them work again when it is back.
 //
 // WHEN SOMETHING DIES. A plugin host: its requests are kept and asked again, known targets are forwarded meanwhile. The
 // engine: overlayd exits, it never runs without. overlayd: TAP and VNICs go with its descriptors, and the nftables table
@@ -89,8 +90,9 @@ import { MAX_PAGE_ROWS, MAX_TARGETS_PER_OVERLAY, TOO_BIG_QUIET_MS } from '../uti
 import type { Log } from '../util/log.ts';
 import { keyToMac, macToKey } from '../util/mac-key.ts';
 import { type CheckedDestination, showDestination } from './destination.ts';
-import { Health } from './health.ts';
+import { Health, type HealthCause } from './health.ts';
 import { type FrameDoor, type Miss, OverlayLookups } from './lookups.ts';
+import { tooBigReason } from './mtu.ts';
 
 /** What an overlay is, fixed when it is made. */
 export interface OverlayFacts {
@@ -113,6 +115,10 @@ export interface OverlayParts {
   readonly clock: Clock;
   readonly log: Log;
   check(destination: Destination, point: boolean): CheckedDestination;
+  /** Bytes that a packet to there may have, as far as anybody knows. */
+  mtuTo(ip: IpAddress): number | undefined;
+  /** Is this the address of a VNIC of this host over this overlay? */
+  isVnic(mac: MacAddress): boolean;
 }
 
 export interface Target {
@@ -142,13 +148,13 @@ export class Overlay {
     invalidateTarget: (mac) => this.#whenOpen((port) => this.#parts.engine.send({ op: 'cacheInvalidate', port: port.id, mac: macToKey(mac) })),
     announce: (ip, mac, toMacs) => this.#whenOpen((port) => this.#announce(port.id, ip, mac, toMacs)),
     degraded: (reason) => this.#degrade('plugin', reason),
-    restored: () => this.health.restore('plugin'),
+    restored: () => this.#restore('plugin'),
     hostDown: (reason) => this.#degrade('plugin-host', reason),
-    hostUp: () => this.health.restore('plugin-host'),
+    hostUp: () => this.#restore('plugin-host'),
   };
 
   activate(port: DatapathPort, instance: LookupInstance): void {
-    const { engine, frames, log, check } = this.#parts;
+    const { engine, frames, log, check, isVnic } = this.#parts;
     const wrongDestination = (target: string, reason: string): void => this.#wrongDestination(target, reason);
     const lookups = new OverlayLookups({
       port: port.id,
@@ -156,6 +162,7 @@ export class Overlay {
       instance,
       frames,
       log,
+      isVnic,
       check: (to) => check(to, false),
       wrongDestination,
     });
@@ -177,13 +184,19 @@ export class Overlay {
   }
 
   tooBig({ to, packetBytes }: Extract<FromEngine, { readonly op: 'tooBig' }>): void {
-    const reason = `a packet of ${packetBytes} bytes to ${this.#show(to)} does not fit the path; lower the mtu (${this.facts.mtu})`;
+    const reason = tooBigReason(this.facts, this.#show(to), packetBytes, this.#parts.mtuTo(ipFromBytes(to.ip)));
     const isNews = this.health.degradeUntilQuiet('too-big', reason, this.#parts.clock, TOO_BIG_QUIET_MS);
     if (isNews) this.#parts.log.warn({ overlay: this.facts.name, reason }, 'degraded');
   }
 
   tapFailed(errno: number): void {
     this.#degrade('device', `${this.facts.name} was deleted by somebody (errno ${errno}); delete and create the overlay again`);
+  }
+
+  /** `isHere`: the listen address is an address of this host. Without it nothing is sent or received, until it is back. */
+  underlayIs(isHere: boolean): void {
+    if (isHere) this.#restore('underlay');
+    else this.#degrade('underlay', `${this.facts.listenIp} is no longer an address of this host`);
   }
 
   /** Entries behind `after` (a MAC as a number, -1 to begin) in the order of MACs. Undefined in point mode. */
@@ -246,8 +259,12 @@ export class Overlay {
     if (isNews) this.#parts.log.warn({ overlay: this.facts.name, target, reason }, 'wrong destination');
   }
 
-  #degrade(cause: 'plugin' | 'plugin-host' | 'device', reason: string): void {
+  #degrade(cause: HealthCause, reason: string): void {
     if (this.health.degrade(cause, reason)) this.#parts.log.warn({ overlay: this.facts.name, reason }, 'degraded');
+  }
+
+  #restore(cause: HealthCause): void {
+    if (this.health.restore(cause)) this.#parts.log.info({ overlay: this.facts.name, cause }, 'restored');
   }
 
   #show(to: WireDestination): string {

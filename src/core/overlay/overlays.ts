@@ -6,6 +6,7 @@ import { type Created, type CreateParts, type CreateRequest, createOverlay } fro
 import type { Miss } from './lookups.ts';
 import { checkLinkName, freeOverlayName } from './names.ts';
 import type { Overlay } from './overlay.ts';
+import { UnderlayWatch } from './underlay-watch.ts';
 
 export interface OverlaysParts extends CreateParts {
   readonly kernel: KernelNetwork;
@@ -23,10 +24,12 @@ export class Overlays {
   readonly #byPort = new Map<number, Overlay>();
   /** Names being made or deleted: nobody else may have them. */
   readonly #reserved = new Set<string>();
+  readonly #watch: UnderlayWatch;
   #closed = false;
 
   constructor(parts: OverlaysParts) {
     this.#parts = parts;
+    this.#watch = new UnderlayWatch({ clock: parts.overlay.clock, kernel: parts.kernel, log: parts.overlay.log });
   }
 
   names(): readonly string[] {
@@ -59,6 +62,7 @@ export class Overlays {
       const created = await createOverlay(this.#parts, { ...request, name });
       this.#byName.set(name, created.overlay);
       this.#byPort.set(created.overlay.port?.id ?? -1, created.overlay);
+      this.#watch.add(created.overlay);
       this.#parts.overlay.log.info({ overlay: name, vnetid: request.vnetid, encap: request.encap, search: request.search }, 'overlay created');
       if (!this.#closed) return created;
       await this.#close(created.overlay);
@@ -113,13 +117,21 @@ export class Overlays {
       if (misses === undefined) byPort.set(ports[row] as number, [miss]);
       else misses.push(miss);
     }
-    for (const [port, misses] of byPort) this.#byPort.get(port)?.missed(misses);
+    for (const [port, misses] of byPort) this.#ask(this.#byPort.get(port), misses);
+  }
+
+  /** An overlay that is not complete yet, or no more, has nobody to ask: what would wait for an answer is dropped. */
+  #ask(overlay: Overlay | undefined, misses: readonly Miss[]): void {
+    if (overlay !== undefined) return overlay.missed(misses);
+    const answers = misses.flatMap(({ id, kind }) => (kind === 'asker' ? [] : [{ id, kind: 'drop' } as const]));
+    if (answers.length > 0) this.#parts.overlay.engine.send({ op: 'answers', answers });
   }
 
   async #close(overlay: Overlay): Promise<void> {
     const { name } = overlay.facts;
     this.#byName.delete(name);
     this.#byPort.delete(overlay.port?.id ?? -1);
+    this.#watch.remove(overlay);
     this.#reserved.add(name);
     try {
       await overlay.close();

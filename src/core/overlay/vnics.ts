@@ -86,6 +86,11 @@ export class Vnics {
     return this.list(overlay).map(({ mac, index, netns }) => ({ mac, ips: this.#parts.kernel.addressesOf(index, netns) }));
   }
 
+  /** Was a VNIC of this overlay made with this address? As it was made: the kernel is not asked, so this costs nothing. */
+  has(overlay: string, mac: MacAddress): boolean {
+    return [...this.#vnics.values()].some((vnic) => vnic.overlay === overlay && vnic.mac === mac);
+  }
+
   /** The overlay is gone, and in the kernel its VNICs with it. */
   forget(overlay: string): void {
     for (const vnic of this.#vnics.values()) if (vnic.overlay === overlay) this.#vnics.delete(vnic.name);

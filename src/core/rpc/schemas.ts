@@ -4,7 +4,7 @@ import { MAX_NAME_CHARACTERS, MAX_PATH_BYTES, MAX_PROPERTY_ARGUMENTS } from '../
 import { OverlayError } from './errors.ts';
 import type { MethodName, Methods } from './protocol.ts';
 
-const name = v.pipe(v.string(), v.minLength(1), v.maxLength(MAX_NAME_CHARACTERS));
+const name = v.pipe(v.string(), v.minLength(1, 'it is empty'), v.maxLength(MAX_NAME_CHARACTERS));
 const properties = v.pipe(
   v.array(v.strictObject({ name, text: v.pipe(v.string(), v.maxLength(MAX_PATH_BYTES)) })),
   v.maxLength(MAX_PROPERTY_ARGUMENTS),

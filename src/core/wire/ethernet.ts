@@ -57,6 +57,11 @@ export function isBroadcast(bytes: Uint8Array, at: number): boolean {
   return true;
 }
 
+export function isZeroMac(bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < 6; i++) if (bytes[at + i] !== 0) return false;
+  return true;
+}
+
 /** A frame with zeroed payload, tagged unless `tci` is -1; the payload begins `payloadLength` bytes before its end. */
 export function newFrame(to: Uint8Array, from: Uint8Array, tci: number, etherType: number, payloadLength: number): Uint8Array {
   const header = tci < 0 ? ETHERNET_HEADER_BYTES : TAGGED_HEADER_BYTES;

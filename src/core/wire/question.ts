@@ -1,7 +1,7 @@
 // Which frames are questions that a proxy answers, and what each asks for.
 import { ARP_TARGET_IP, parseArpRequest } from './arp.ts';
-import { DHCP_CLIENT_MAC, parseDhcpRequest, wantsBroadcast } from './dhcp.ts';
-import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, type FrameView, isGroup, newFrameView, parseFrame } from './ethernet.ts';
+import { DHCP_CLIENT_MAC, parseDhcpReply, parseDhcpRequest, wantsBroadcast } from './dhcp.ts';
+import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, type FrameView, isGroup, isZeroMac, newFrameView, parseFrame } from './ethernet.ts';
 import { ND_TARGET_IP, parseNeighbourSolicitation } from './ndp.ts';
 
 export type QuestionKind = 'arp' | 'nd' | 'dhcp' | 'none';
@@ -30,6 +30,19 @@ function arpKey(bytes: Uint8Array, view: QuestionView): boolean {
   view.keyAt = view.payloadAt + ARP_TARGET_IP;
   view.keyLength = 4;
   return true;
+}
+
+/**
+ * Is this a DHCP server's broadcast to a client that cannot take unicast yet? Then the client's MAC (chaddr) is at
+ * `view.keyAt`: one interface's address, never a group's or zero, for the frame goes there. Allocates nothing.
+ */
+export function isDhcpReply(bytes: Uint8Array, at: number, length: number, view: QuestionView): boolean {
+  if (!parseFrame(bytes, at, length, view) || isGroup(bytes, view.from)) return false;
+  const bootp = parseDhcpReply(bytes, view);
+  if (bootp < 0) return false;
+  view.keyAt = bootp + DHCP_CLIENT_MAC;
+  view.keyLength = 6;
+  return !isGroup(bytes, view.keyAt) && !isZeroMac(bytes, view.keyAt);
 }
 
 /**

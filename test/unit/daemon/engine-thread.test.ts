@@ -1,8 +1,9 @@
 // The engine as a real thread, with the real addon, as overlayd runs it (from dist).
-import { existsSync, readdirSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { loadPacketIo } from '@overlayadm/packetio';
+import vxlan from '@overlayadm/plugin-vxlan';
 import { describe, expect, it } from 'vitest';
 import { Calls, type RunningEngine } from '../../../src/core/daemon/engine-thread.ts';
 import { waitFor } from '../../helpers/wait.ts';
@@ -38,15 +39,33 @@ describe('the engine thread', () => {
     expect(failed).toBe(false);
   });
 
+  it('that cannot watch a descriptor refuses the one call, and goes on', async () => {
+    const engine = startEngineThread(io)(() => undefined);
+    const { format } = vxlan;
+    // A regular file cannot be polled: EPERM of epoll_ctl(2).
+    const file = openSync(fileURLToPath(import.meta.url), 'r');
+    const opening = engine.call({ op: 'openMux', spec: { mux: 1, encap: 'vxlan', format, socket: file, sendSockets: [file] } });
+    await expect(opening).rejects.toMatchObject({
+      code: 'ENGINE_REFUSED',
+      message: expect.stringContaining('EPERM'),
+      advice: expect.stringMatching(/./),
+    });
+    closeSync(file);
+    const spec = { port: 1, mux: 1, tap: 0, vnetid: 1, mtu: 1400, header: new Uint8Array(8), carriesVlanTag: true } as const;
+    const port = engine.call({ op: 'openPort', spec: { ...spec, group: false, resolves: false, servesDhcp: false } });
+    await expect(port).rejects.toMatchObject({ code: 'ENGINE_REFUSED', message: expect.stringContaining('mux 1') });
+    expect(await engine.call({ op: 'counters', port: 1 })).toBeUndefined();
+    await stopInTime(engine);
+  });
+
   it('that dies says so, fails its calls, and can still be stopped at once', async () => {
     const before = descriptors();
     const engine = startEngineThread(io)(() => undefined);
-    // No message of overlayd: a mux that was never opened.
-    const spec = { port: 1, mux: 99, tap: 0, vnetid: 1, mtu: 1400, header: new Uint8Array(8), carriesVlanTag: true } as const;
-    engine.send({ op: 'openPort', spec: { ...spec, group: false, resolves: false, servesDhcp: false } });
+    // No message of overlayd.
+    engine.send({ op: 'answers', answers: undefined as never });
     const call = engine.call({ op: 'counters', port: 1 });
     await expect(call).rejects.toMatchObject({ code: 'ENGINE_GONE', advice: expect.stringMatching(/./) });
-    expect((await engine.failed).message).toContain('mux 99');
+    expect((await engine.failed).message).toContain('not iterable');
     // Long after the thread has ended: so it is when the rest of overlayd has been taken down first.
     await setTimeout(300);
     await stopInTime(engine);
@@ -62,10 +81,11 @@ describe('Calls', () => {
     const calls = new Calls();
     const numbers: number[] = [];
     const all = [calls.begin((call) => numbers.push(call)), calls.begin((call) => numbers.push(call))];
-    calls.done(numbers[1] ?? 0, true);
-    calls.done(numbers[0] ?? 0, false);
-    calls.done(numbers[0] ?? 0, true);
-    calls.done(4711, true);
+    const done = (call: number | undefined, result: boolean): void => calls.done({ op: 'done', call: call ?? 0, result });
+    done(numbers[1], true);
+    done(numbers[0], false);
+    done(numbers[0], true);
+    done(4711, true);
     expect(await Promise.all(all)).toEqual([false, true]);
   });
 

@@ -10,7 +10,7 @@ import { silentLog } from '../../../src/core/util/log.ts';
 import { macToKey } from '../../../src/core/util/mac-key.ts';
 import { arpRequest, frame, ipOf, mac, macOf } from '../../helpers/frames.ts';
 
-function rig() {
+function rig({ own = false, vnic = false } = {}) {
   const sent: ToEngine[] = [];
   const asked: Ask[] = [];
   const aborted: number[] = [];
@@ -24,7 +24,8 @@ function rig() {
     instance: { ask: (asks) => void asked.push(...asks), abort: (ids) => void aborted.push(...ids) },
     frames: frameDoor,
     log: silentLog,
-    check: (destination: Destination) => checkDestination(destination, { needs: ['ip', 'port'], family: 4, point: false, isOwnSocket: () => false }),
+    check: (destination: Destination) => checkDestination(destination, { needs: ['ip', 'port'], family: 4, point: false, isOwnSocket: () => own }),
+    isVnic: () => vnic,
     wrongDestination: (target, reason) => void wrong.push(`${target}: ${reason}`),
   });
   return { sent, asked, aborted, wrong, lookups };
@@ -68,6 +69,16 @@ describe('a miss', () => {
     expect(sent).toEqual([{ op: 'answers', answers: [{ id: 5, kind: 'drop' }] }]);
     expect(wrong.length).toBe(wrongs);
     expect(lookups.outstanding).toBe(0);
+  });
+
+  it('whose target is on this host is refused; that is amiss only when the target is no VNIC of this host', () => {
+    for (const vnic of [true, false]) {
+      const { sent, wrong, lookups } = rig({ own: true, vnic });
+      lookups.missed([target(5)]);
+      lookups.answered([{ id: 5, kind: 'found', destination: good }]);
+      expect(sent).toEqual([{ op: 'answers', answers: [{ id: 5, kind: 'drop' }] }]);
+      expect(wrong.length).toBe(vnic ? 0 : 1);
+    }
   });
 
   it('that was given up is told to the plugin, and a late answer says nothing', () => {

@@ -43,7 +43,7 @@ const facts: OverlayFacts = {
 const good: Destination = { ip: ipOf('192.0.2.2'), port: 4789 };
 const bad: Destination = { ip: ipOf('127.0.0.1'), port: 4789 };
 
-function rig(instance: Partial<LookupInstance> = {}) {
+function rig(instance: Partial<LookupInstance> = {}, mtuTo: () => number | undefined = () => undefined) {
   const sent: ToEngine[] = [];
   const warned: string[] = [];
   const closed: string[] = [];
@@ -54,6 +54,8 @@ function rig(instance: Partial<LookupInstance> = {}) {
     clock,
     log: { ...silentLog, warn: (_fields, message) => void warned.push(message) },
     check: (destination, point) => checkDestination(destination, { needs: ['ip', 'port'], family: 4, point, isOwnSocket: () => false }),
+    mtuTo,
+    isVnic: () => false,
   });
   const port: DatapathPort = { driver: 'tap', id: 3, linkIndex: 9, close: async () => void closed.push('port') };
   const traits = { mode: 'dynamic', point: undefined, group: false, resolves: true, servesDhcp: false } as const;
@@ -105,6 +107,19 @@ describe('a path that is too narrow', () => {
     for (let i = 0; i < 100; i++) overlay.tooBig({ op: 'tooBig', port: 3, to: to(2), packetBytes: 1400 + i });
     expect(warned).toEqual(['degraded']);
     expect(overlay.health.reason()).toContain('1499 bytes to 192.0.2.2:4789');
+  });
+
+  // 20 IPv4, 8 UDP, 8 VXLAN, 14 Ethernet, 4 for a VLAN tag.
+  it.each([
+    ['what fits', 1400, 'does not fit the path of 1400; at most 1346 fits as mtu (1400)'],
+    ['that nothing does, where the path is narrower than the headers', 40, 'does not fit the path of 40; at most 0 fits as mtu (1400)'],
+    ['no number where the path is not known', undefined, 'does not fit the path; lower the mtu (1400)'],
+    ['no number where the path is wide enough by now', 1450, 'does not fit the path; lower the mtu (1400)'],
+  ])('says %s', (_what, mtu, said) => {
+    const { overlay, activate } = rig({}, () => mtu);
+    activate();
+    overlay.tooBig({ op: 'tooBig', port: 3, to: to(2), packetBytes: 1450 });
+    expect(overlay.health.reason()).toBe(`a packet of 1450 bytes to 192.0.2.2:4789 ${said}`);
   });
 });
 

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { newFrameView, parseFrame } from '../../../src/core/wire/ethernet.ts';
 import { flowHash } from '../../../src/core/wire/flow-hash.ts';
 import { compileDecap, compileHeader, decap, writeEntropy } from '../../../src/core/wire/header-format.ts';
-import { classifyGroupFrame, newQuestionView } from '../../../src/core/wire/question.ts';
+import { classifyGroupFrame, isDhcpReply, newQuestionView } from '../../../src/core/wire/question.ts';
 import { arpRequest, discover, solicitation } from './frames.ts';
 
 const CALLS = 20_000;
@@ -42,6 +42,8 @@ const arena = new Uint8Array(4096);
 const frames = [arpRequest(), solicitation(), discover()];
 for (const [i, frame] of frames.entries()) arena.set(frame, 64 + i * 1024);
 arena.set(compileHeader(FORMAT, 7), 56);
+const reply = discover({ op: '02', ports: '0043 0044' });
+arena.set(reply, 64 + 3 * 1024);
 const lengthOf = (i: number): number => (frames[i % 3] as Uint8Array).length;
 const decapped = compileDecap(FORMAT, 'nvgre');
 const out = new Uint32Array(1);
@@ -74,6 +76,12 @@ it.each<[string, (i: number) => void]>([
     'classifyGroupFrame',
     (i) => {
       sink ^= classifyGroupFrame(arena, 64 + (i % 3) * 1024, lengthOf(i), questionView) === 'none' ? 1 : questionView.keyAt;
+    },
+  ],
+  [
+    'isDhcpReply',
+    () => {
+      sink ^= isDhcpReply(arena, 64 + 3 * 1024, reply.length, questionView) ? questionView.keyAt : 1;
     },
   ],
 ])('%s allocates nothing', (_, work) => {

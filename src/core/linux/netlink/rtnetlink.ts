@@ -1,7 +1,7 @@
 // Numbers of rtnetlink that we use, and its fixed headers (rtnetlink(7); include/uapi/linux/{rtnetlink,if_link,if_addr,net_namespace}.h).
 import { concat, host } from './message.ts';
 
-export const RTM = { newLink: 16, delLink: 17, getLink: 18, setLink: 19, newAddr: 20, getAddr: 22, newNsid: 88, getNsid: 90 } as const;
+export const RTM = { newLink: 16, delLink: 17, getLink: 18, setLink: 19, newAddr: 20, getAddr: 22, newRoute: 24, getRoute: 26, newNsid: 88, getNsid: 90 } as const;
 
 export const AF = { unspec: 0, inet: 2, inet6: 10 } as const;
 
@@ -37,12 +37,16 @@ export const IFA = { address: 1, local: 2, flags: 8 } as const;
 export const IFA_F = { dadFailed: 0x08, tentative: 0x40 } as const;
 export const RT_SCOPE_HOST = 254;
 
+export const RTA = { destination: 1, source: 2, oif: 4, metrics: 8 } as const;
+export const RTAX_MTU = 2;
+
 export const NETNSA = { nsid: 1, fd: 3 } as const;
 export const NETNSA_NSID_NOT_ASSIGNED = -1;
 
 export const IFINFO_BYTES = 16;
 export const IFADDR_BYTES = 8;
 export const RTGEN_BYTES = 4;
+export const RTMSG_BYTES = 12;
 
 /** struct ifinfomsg. Only flags whose bit is in `change` are set. */
 export const ifinfomsg = (parts: { index?: number; flags?: number; change?: number }): Uint8Array =>
@@ -50,6 +54,10 @@ export const ifinfomsg = (parts: { index?: number; flags?: number; change?: numb
 
 /** struct ifaddrmsg, for a dump of all families. */
 export const ifaddrmsg = (index = 0): Uint8Array => concat([new Uint8Array(4), host.u32(index)]);
+
+/** struct rtmsg, to ask for the route of one packet. */
+export const rtmsg = (family: number, destinationBits: number, sourceBits: number): Uint8Array =>
+  Uint8Array.of(family, destinationBits, sourceBits, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 
 /** struct rtgenmsg, padded. */
 export const rtgenmsg = (): Uint8Array => new Uint8Array(RTGEN_BYTES);
