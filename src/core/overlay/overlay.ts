@@ -59,7 +59,8 @@
 // GROUP FRAMES never make an entry: frames under one group address are different questions. An ARP request, a neighbour
 // solicitation and a DHCP broadcast are questions with keys of their own, (kind, VLAN, what is asked for). Equal questions
 // are asked once, a slow one delays no other, and each asker gets an answer of its own: made here, from what the plugin
-// resolves, and injected as if the target had sent it. Other group frames go to lookup() when the plugin wants them, else
+// resolves, and injected as if the target had sent it. What a DHCP server broadcasts to a client that asked for that goes to
+// the client alone, as any unicast frame. Other group frames go to lookup() when the plugin wants them, else
 // they are dropped and counted.
 //
 // CREATION is a transaction (create.ts): name, plugins, vnetid, properties, underlay, lookup instance, data path. Each step that

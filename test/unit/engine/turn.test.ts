@@ -1,4 +1,5 @@
 // One turn of the engine: what it takes, in which order, and what it leaves behind.
+import vxlan from '@overlayadm/plugin-vxlan';
 import { describe, expect, it } from 'vitest';
 import { Engine } from '../../../src/core/engine/engine.ts';
 import { Memory } from '../../../src/core/engine/memory.ts';
@@ -9,6 +10,13 @@ import { SimIo, SimUnderlay } from '../../helpers/sim-io.ts';
 /** An engine whose waits are recorded: how long it would have slept, and whether something was ready. */
 class WaitingIo extends SimIo {
   readonly waits: { readonly ms: number; readonly ready: number }[] = [];
+  /** Nothing more can be watched: fs.epoll.max_user_watches of the kernel. */
+  full = false;
+
+  override pollAdd(poll: number, fd: number, token: number): void {
+    if (this.full) throw new Error('ENOSPC: epoll_ctl');
+    super.pollAdd(poll, fd, token);
+  }
 
   override wait(poll: number, tokens: Uint32Array, ms = 0): number {
     const ready = super.wait(poll, tokens);
@@ -71,6 +79,39 @@ describe('a message', () => {
     inbox.push({ op: 'answers', answers: [{ id: 99, kind: 'drop' }] });
     engine.turn();
     expect(posted).toEqual([1, 2, 3].map((call) => ({ op: 'done', call, result: undefined })));
+  });
+});
+
+describe('what the engine cannot open', () => {
+  const socket = { family: 4, port: 4789, receiveBufferBytes: 0, sendBufferBytes: 0 } as const;
+
+  it('is answered with why, leaves nothing of it, and can be tried again', () => {
+    const { io, inbox, posted, door } = rig();
+    const engine = new Engine(door, new Memory(4096));
+    const fd = io.openUdp({ ...socket, address: Uint8Array.of(192, 0, 2, 1), sendOnly: false });
+    const tap = io.openTap({ name: 'overlay0', exclusive: true });
+    const mux = { mux: 1, encap: 'vxlan', format: vxlan.format, socket: fd, sendSockets: [fd] };
+    const traits = { carriesVlanTag: true, group: false, resolves: false, servesDhcp: false } as const;
+    const port = { port: 1, mux: 1, tap, vnetid: 1, mtu: 1400, header: new Uint8Array(8), ...traits };
+    const open = (message: ToEngine): FromEngine | undefined => {
+      inbox.push(message);
+      engine.turn();
+      return posted.at(-1);
+    };
+    const done = (call: number) => ({ op: 'done', call, result: undefined });
+    const refused = (call: number, failure: string) => ({ ...done(call), failure: expect.stringContaining(failure) });
+    expect(open({ op: 'openPort', call: 1, spec: port })).toEqual(refused(1, 'mux 1, which is not open'));
+    io.full = true;
+    expect(open({ op: 'openMux', call: 2, spec: mux })).toEqual(refused(2, 'ENOSPC'));
+    expect(open({ op: 'openPort', call: 3, spec: port })).toEqual(refused(3, 'mux 1, which is not open'));
+    io.full = false;
+    expect(open({ op: 'openMux', call: 4, spec: mux })).toEqual(done(4));
+    io.full = true;
+    expect(open({ op: 'openPort', call: 5, spec: port })).toEqual(refused(5, 'ENOSPC'));
+    expect(open({ op: 'counters', call: 6, port: 1 })).toEqual(done(6));
+    io.full = false;
+    expect(open({ op: 'openPort', call: 7, spec: port })).toEqual(done(7));
+    expect(open({ op: 'counters', call: 8, port: 1 })).toMatchObject({ call: 8, result: { 'tx.frames': 0 } });
   });
 });
 

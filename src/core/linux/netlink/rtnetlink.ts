@@ -1,7 +1,18 @@
 // Numbers of rtnetlink that we use, and its fixed headers (rtnetlink(7); include/uapi/linux/{rtnetlink,if_link,if_addr,net_namespace}.h).
 import { concat, host } from './message.ts';
 
-export const RTM = { newLink: 16, delLink: 17, getLink: 18, setLink: 19, newAddr: 20, getAddr: 22, newRoute: 24, getRoute: 26, newNsid: 88, getNsid: 90 } as const;
+export const RTM = {
+  newLink: 16,
+  delLink: 17,
+  getLink: 18,
+  setLink: 19,
+  newAddr: 20,
+  getAddr: 22,
+  newRoute: 24,
+  getRoute: 26,
+  newNsid: 88,
+  getNsid: 90,
+} as const;
 
 export const AF = { unspec: 0, inet: 2, inet6: 10 } as const;
 
