@@ -44,6 +44,8 @@ export class FakeEngine implements EngineLink {
   readonly messages: (ToEngine | EngineCall)[] = [];
   /** Thrown by every call once it is set: the engine has ended. */
   gone: Error | undefined;
+  /** The operation that is refused, as an engine refuses what it cannot open. */
+  refusing: EngineCall['op'] | undefined;
 
   send(message: ToEngine): void {
     this.messages.push(message);
@@ -52,6 +54,7 @@ export class FakeEngine implements EngineLink {
   async call(message: EngineCall): Promise<undefined> {
     this.messages.push(message);
     if (this.gone !== undefined) throw this.gone;
+    if (this.refusing === message.op) throw new Error(`${message.op} is refused`);
   }
 
   get ops(): string[] {

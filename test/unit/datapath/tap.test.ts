@@ -52,6 +52,21 @@ describe('the tap driver', () => {
     await driver.open(specOf('overlay1', 2));
   });
 
+  it.each([
+    ['openMux', ['openMux']],
+    ['openPort', ['openMux', 'openPort', 'closeMux']],
+  ] as const)('leaves nothing when the engine refuses %s, and can be tried again', async (refusing, ops) => {
+    const { io, engine, kernel, driver } = rig();
+    engine.refusing = refusing;
+    await expect(driver.open(specOf('overlay0', 1))).rejects.toThrow('is refused');
+    expect(engine.ops).toEqual(ops);
+    expect(io.open.size).toBe(0);
+    expect([...kernel.known.keys()]).toEqual([]);
+    expect(driver.isOwnSocket(ipOf('192.0.2.1'), 4789)).toBe(false);
+    engine.refusing = undefined;
+    await driver.open(specOf('overlay0', 1));
+  });
+
   it('takes the isolation back although closing the device fails', async () => {
     const { io, kernel, reported, driver } = rig();
     const port = await driver.open(specOf('overlay0', 1));

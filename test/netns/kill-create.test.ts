@@ -1,0 +1,186 @@
+// kill -9 while an overlay is being made: of overlayd, and of the command that started it. Nothing is left, whenever it happens.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { OverlayError } from '@overlayadm/api';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { Client } from '../../src/core/rpc/client.ts';
+import { isAlive } from '../../tools/sweep.mjs';
+import { type Host, twoHosts, waitFor } from '../helpers/netns.ts';
+import { control, linkPlugin, PATIENCE_MS, type Properties, propertyFlags } from '../helpers/netns-overlay.ts';
+import { processesIn, traces } from '../helpers/netns-traces.ts';
+import { type Running, start } from '../helpers/process.ts';
+import { skipUnless } from '../helpers/requirements.ts';
+
+/** How many moments of a create are tried. */
+const MOMENTS = { cold: 3, warm: 5, command: 4 } as const;
+const LONG_MS = 60_000;
+
+skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('kill -9 while an overlay is being made', () => {
+  let ours: Host;
+  let untouched: readonly string[];
+  let properties: Properties;
+
+  beforeAll(async () => {
+    [ours] = await twoHosts();
+    linkPlugin(ours, 'slow-start');
+    untouched = await traces(ours);
+    properties = { 'vxlan/listen_ip': ours.v4 };
+  });
+
+  const create = (client: Client, startMs = 0, vnetid = 1): Promise<unknown> => {
+    const all = Object.entries({ ...properties, 'slowstart/start_ms': startMs }).map(([name, value]) => ({ name, text: String(value) }));
+    return client.call('overlay.create', { name: 'overlay0', encap: 'vxlan', search: 'slowstart', vnetid, properties: all });
+  };
+  const flags = (startMs: number): string[] => [
+    ...['create-overlay', '-e', 'vxlan', '-s', 'slowstart', '-v', '1'],
+    ...propertyFlags({ ...properties, 'slowstart/start_ms': startMs }),
+    'overlay0',
+  ];
+
+  /** The socket of one that was killed is still there, so the one of startDaemon() proves nothing. */
+  async function serving(): Promise<Running> {
+    const daemon = await ours.startDaemon();
+    await daemon.printed('overlayd serves', PATIENCE_MS);
+    return daemon;
+  }
+
+  /** Kills the overlayd that runs. */
+  function kill(): void {
+    const pid = ours.daemonPid();
+    if (pid === undefined) throw new Error('no overlayd runs');
+    process.kill(pid, 'SIGKILL');
+  }
+
+  /** Links, tables, sockets and processes, plugin hosts among them. */
+  const nothingLeft = (): Promise<unknown> =>
+    waitFor(
+      async () => (await processesIn(ours)).length === 0 && JSON.stringify(await traces(ours)) === JSON.stringify(untouched),
+      PATIENCE_MS,
+      'nothing to be left in the namespace',
+    );
+
+  describe('overlayd', () => {
+    test('in start() of the lookup plugin: its host is gone too, the command is told, and the next one works', async () => {
+      const daemon = await serving();
+      const client = await control(ours);
+      const creating = create(client, LONG_MS).catch((error: unknown) => error);
+      await daemon.printed('slow start begins', PATIENCE_MS);
+      kill();
+      expect(await creating).toMatchObject({ code: 'RPC_CLOSED' });
+      await nothingLeft();
+      expect((await ours.mustOverlayadm(...flags(0))).stderr).toBe('');
+      expect((await ours.mustOverlayadm('show-overlay', '-f')).stdout).toMatch(/overlay0 +ONLINE/);
+      kill();
+      await nothingLeft();
+    });
+
+    // Cold, most of the time goes by until the plugins are listed and their hosts have started; warm, what is left is the
+    // instance, the sockets, the link and the engine.
+    test.each([
+      { state: 'cold', moments: MOMENTS.cold },
+      { state: 'warm', moments: MOMENTS.warm },
+    ])(
+      'at $moments moments from the request to the answer ($state): nothing is left, and the next one makes the overlay',
+      async ({ state, moments }) => {
+        let duration = 0;
+        let unfinished = 0;
+        for (let moment = 0; moment <= moments; moment++) {
+          await serving();
+          const client = await control(ours);
+          // Refused, when the plugins have described themselves.
+          if (state === 'warm') await expect(create(client, 0, 16_777_216)).rejects.toMatchObject({ code: 'VNETID_RANGE' });
+          const began = performance.now();
+          let done = false;
+          const creating = create(client).then(
+            () => {
+              done = true;
+            },
+            () => undefined,
+          );
+          // The first is not disturbed, and tells how long it takes.
+          if (moment === 0) await creating;
+          else await sleep((duration * (moment - 0.5)) / moments);
+          if (moment === 0) duration = performance.now() - began;
+          if (!done) unfinished++;
+          kill();
+          await creating;
+          client.close();
+          await nothingLeft();
+        }
+        // Create takes about as long every time, so some of them hit.
+        expect(unfinished).toBeGreaterThan(0);
+      },
+    );
+  });
+
+  describe('the command that started overlayd', () => {
+    /** What was under way when the command died keeps its name until it is finished; what never began leaves the name free. */
+    async function isThere(client: Client): Promise<boolean> {
+      if ((await client.call('overlay.names', {})).includes('overlay0')) return true;
+      return create(client).then(
+        () => true,
+        (error: unknown) => {
+          if (OverlayError.is(error) && error.code === 'OVERLAY_EXISTS') return false;
+          throw error;
+        },
+      );
+    }
+
+    /** Whatever came of it is whole: an overlay that works and can be deleted, or none, and one can be made. */
+    async function whole(): Promise<void> {
+      await ours.mustOverlayadm('show-overlay');
+      const client = await control(ours);
+      const pid = ours.daemonPid();
+      await waitFor(() => isThere(client), PATIENCE_MS, 'overlay0, made by the one that died or now');
+      expect(await client.call('overlay.health', { name: 'overlay0' })).toMatchObject({ status: 'ONLINE' });
+      await client.call('overlay.delete', { name: 'overlay0' });
+      // The table is made with the first overlay, and stays for the next ones.
+      const [links, , sockets] = await traces(ours);
+      expect([links, sockets]).toEqual([untouched[0], untouched[2]]);
+      client.close();
+      await ours.stopDaemon();
+      expect(pid !== undefined && isAlive(pid)).toBe(false);
+      await nothingLeft();
+    }
+
+    test(`at ${MOMENTS.command} moments from its start to its end: overlayd is whole, and nothing is left when it has gone`, async () => {
+      const began = performance.now();
+      await ours.mustOverlayadm(...flags(0));
+      const duration = performance.now() - began;
+      await whole();
+      for (let moment = 1; moment <= MOMENTS.command; moment++) {
+        const command = ours.start('bin/overlayadm', flags(0), { env: ours.env });
+        await sleep((duration * (moment - 0.5)) / MOMENTS.command);
+        command.kill('SIGKILL');
+        await whole();
+      }
+    });
+
+    test('in start() of the lookup plugin: overlayd goes on, and stops in time although the plugin does not start', async () => {
+      const log = join(ours.dirs.run, 'overlayd.log');
+      const begun = (): number => readFileSync(log, 'utf8').split('slow start begins').length;
+      const before = existsSync(log) ? begun() : 1;
+      const command = ours.start('bin/overlayadm', flags(LONG_MS), { env: ours.env });
+      await waitFor(() => begun() > before, PATIENCE_MS, 'start() of the plugin');
+      command.kill('SIGKILL');
+      await command.end();
+      expect((await ours.mustOverlayadm('show-overlay', '-f')).stdout).not.toContain('overlay0');
+      await ours.stopDaemon();
+      await nothingLeft();
+    });
+  });
+
+  test('the parent that overlayd was given by hand: overlayd goes on, and its overlays with it', async () => {
+    // A shell in the middle, as a terminal has one; setsid, so that the end of the shell is no hang-up.
+    const shell = start('sh', ['-c', `setsid ip netns exec ${ours.name} bin/overlayd & wait`], { env: ours.env });
+    const client = await waitFor(() => control(ours), PATIENCE_MS, 'overlayd to answer');
+    const creating = create(client, 300);
+    shell.kill('SIGKILL');
+    await creating;
+    expect(await client.call('overlay.health', { name: 'overlay0' })).toMatchObject({ status: 'ONLINE' });
+    client.close();
+    await ours.stopDaemon();
+    await nothingLeft();
+  });
+});
