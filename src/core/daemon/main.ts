@@ -119,7 +119,8 @@ function makeExit(log: Log, daemon: () => Daemon | undefined): (status: number) 
     const stopping = daemon()?.stop() ?? Promise.resolve();
     stopping
       .then(
-        () => log.info({ status }, 'stopped'),
+        // A command that shows the end of the log is after the reason, which stands above.
+        () => (status === EXIT.ok ? log.info({ status }, 'stopped') : undefined),
         (error) => log.error({ error: messageOf(error) }, 'stopping failed'),
       )
       .finally(end);
