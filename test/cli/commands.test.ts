@@ -132,7 +132,13 @@ describe('show-overlay', () => {
       if (!name.startsWith('overlay')) throw missing(name);
       return [row(name, 'mtu', '1400'), row(name, 'vnetid', null)];
     },
-    'overlay.health': async ({ name }) => ({ overlay: name, status: 'DEGRADED', details: 'no \u001b[31mroute' }),
+    'overlay.health': async ({ name }) => ({
+      overlay: name,
+      status: 'DEGRADED',
+      details: 'no \u001b[31mroute',
+      since: '2026-11-20T15:20:11.000Z',
+      advice: 'mend it',
+    }),
     'overlay.targets': async ({ name, after }) => {
       const target = (n: number): TargetRow => ({ overlay: name, target: `2:8:20:0:0:${n}`, destination: n === 2 ? 'drop' : '192.0.2.2:4789' });
       if (after === null) return { rows: [target(1), target(2)], next: 'second' };
@@ -171,7 +177,7 @@ describe('show-overlay', () => {
 
   it('shows health, and lets no control character through', async () => {
     await using daemon = await fakeDaemon({ handlers });
-    const stdout = 'LINK                STATUS  DETAILS\noverlay0            DEGRADED no ?[31mroute\n';
+    const stdout = 'LINK                STATUS  DETAILS\noverlay0            DEGRADED no ?[31mroute (since 2026-11-20T15:20:11Z; mend it)\n';
     expect(await against(daemon, 'show-overlay', '-f', 'overlay0')).toEqual({ status: 0, stdout, stderr: '' });
   });
 

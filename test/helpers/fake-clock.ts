@@ -20,6 +20,11 @@ export class FakeClock implements Clock {
     return this.#now;
   }
 
+  /** Begins with the year 2026. */
+  date(): Date {
+    return new Date(Date.UTC(2026, 0, 1) + this.#now);
+  }
+
   after(ms: number, run: () => void): Timer {
     return this.#add({ at: this.#now + ms, period: undefined, run });
   }

@@ -130,7 +130,13 @@ describe('a listen address', () => {
     host.kernel.addresses.add('192.0.2.1');
     await host.clock.advance(UNDERLAY_POLL_MS);
     expect([await health(host, 'overlay0'), await health(host, 'overlay1')]).toEqual([null, null]);
-    expect(lines.map((line) => line.split(' ')[0])).toEqual(['degraded', 'degraded', 'restored', 'restored']);
+    const told = lines.filter((line) => line.startsWith('health')).map((line) => JSON.parse(line.slice('health '.length)));
+    expect(told.map(({ overlay, status, causes }) => [overlay, status, ...causes])).toEqual([
+      ['overlay0', 'DEGRADED', 'underlay'],
+      ['overlay1', 'DEGRADED', 'underlay'],
+      ['overlay0', 'ONLINE'],
+      ['overlay1', 'ONLINE'],
+    ]);
   });
 });
 
@@ -149,7 +155,7 @@ describe('a plugin that toggles degrade and restore', () => {
     }
     await host.turns();
     expect(lines.length).toBeLessThanOrEqual(MAX_LOG_LINES);
-    expect(lines.length).toBeGreaterThan(1);
+    expect(lines.length).toBeGreaterThan(0);
     expect(await host.call('overlay.health', { name: 'overlay0' })).toMatchObject({ status: 'ONLINE' });
     host.io.tap('overlay1').failure = 77;
     await host.turns();

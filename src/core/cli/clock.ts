@@ -3,6 +3,7 @@ import type { Clock } from '../util/clock.ts';
 
 export const commandClock: Clock = {
   now: () => performance.now(),
+  date: () => new Date(),
   after: (ms, run) => {
     const handle = setTimeout(run, ms);
     return { cancel: () => clearTimeout(handle) };

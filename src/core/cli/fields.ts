@@ -12,11 +12,17 @@ export const PROPERTY_FIELDS: readonly Field<PropertyRow>[] = [
   { name: 'POSSIBLE', width: 10, value: (row) => row.possible },
 ];
 
+/** Why, since when (in UTC, to the second), and what to do. */
+function healthDetails({ details, since, advice }: HealthRow): string {
+  if (details === null) return '-';
+  return `${details} (since ${since?.replace(/\.[0-9]+Z$/, 'Z') ?? '?'}; ${advice ?? 'no advice'})`;
+}
+
 export const HEALTH_FIELDS: readonly Field<HealthRow>[] = [
   { name: 'LINK', width: 20, value: (row) => row.overlay },
   { name: 'STATUS', width: 8, value: (row) => row.status },
   // One dash, as the original prints; only its manual page says two.
-  { name: 'DETAILS', width: 52, value: (row) => row.details ?? '-', wraps: false },
+  { name: 'DETAILS', width: 52, value: healthDetails, wraps: false },
 ];
 
 export const TARGET_FIELDS: readonly Field<TargetRow>[] = [

@@ -40,8 +40,9 @@ export function propertyRows({ facts }: Overlay, table: ProviderTable): readonly
 }
 
 export function healthRow({ facts, health }: Overlay): HealthRow {
-  const reason = health.reason();
-  return { overlay: facts.name, status: reason === undefined ? 'ONLINE' : 'DEGRADED', details: reason ?? null };
+  const report = health.report();
+  if (report === undefined) return { overlay: facts.name, status: 'ONLINE', details: null, since: null, advice: null };
+  return { overlay: facts.name, status: 'DEGRADED', details: report.reason, since: report.since.toISOString(), advice: report.advice };
 }
 
 /** The page behind `after`, which is what `next` of the page before said. */

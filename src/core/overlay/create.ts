@@ -35,7 +35,7 @@ export interface CreateParts {
   readonly hosts: PluginHosts;
   readonly kernel: Pick<KernelNetwork, 'refuseLinkName' | 'hostHasAddress' | 'routeMtu' | 'mtuTo'>;
   readonly drivers: readonly DatapathDriver[];
-  readonly overlay: Omit<OverlayParts, 'check' | 'mtuTo' | 'isVnic'>;
+  readonly overlay: Omit<OverlayParts, 'healthLog' | 'check' | 'mtuTo' | 'isVnic'>;
   select(drivers: readonly DatapathDriver[], wanted: string, spec: Pick<DatapathSpec, 'format' | 'socket'>): Selection;
   /** Why a format cannot be used, and the header it gives. */
   checkFormat(format: HeaderFormat, vnetid: { readonly min: number; readonly max: number }): string | undefined;
@@ -88,6 +88,7 @@ export async function createOverlay(parts: CreateParts, request: CreateRequest):
   const log = new LimitedLog(parts.overlay.log, parts.overlay.clock);
   const overlay = new Overlay(facts, {
     ...parts.overlay,
+    healthLog: parts.overlay.log,
     log,
     check,
     mtuTo: (ip) => parts.kernel.mtuTo(socket.listenIp, ip),

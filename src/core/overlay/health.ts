@@ -1,50 +1,103 @@
 // Online or degraded, with a reason for each cause; a report only: links and forwarding are never touched by it.
 import type { Clock, Timer } from '../util/clock.ts';
-import { MAX_REASON_BYTES } from '../util/limits.ts';
+import { HEALTH_LOG_MS, MAX_REASON_BYTES } from '../util/limits.ts';
 
-/** Who reports. Each has one reason at a time, and only its own report takes it back. */
-export type HealthCause = 'plugin' | 'plugin-host' | 'destination' | 'too-big' | 'device' | 'underlay';
+/** What to do about each cause. Who reports has one reason at a time, and only its own report takes it back. */
+const ADVICE = {
+  plugin: 'correct what the lookup plugin names; it heals by itself',
+  'plugin-host': 'the plugin host is started again by itself; see the log of overlayd if this stays',
+  destination: 'correct the answer of the lookup plugin',
+  'too-big': 'lower the mtu of the overlay, or widen the path',
+  device: 'delete the overlay and create it again',
+  underlay: 'give the address back to the host; it heals by itself',
+} as const;
+export type HealthCause = keyof typeof ADVICE;
+
+export interface HealthReport {
+  /** All reasons, oldest first, in one line within MAX_REASON_BYTES. */
+  readonly reason: string;
+  /** When the oldest trouble that is still there began. */
+  readonly since: Date;
+  readonly advice: string;
+}
+
+/** A change of the set of causes. */
+export interface HealthChange {
+  readonly status: 'DEGRADED' | 'ONLINE';
+  readonly causes: readonly HealthCause[];
+  readonly reason: string | undefined;
+}
+
+interface Trouble {
+  reason: string;
+  readonly since: Date;
+  timer?: Timer;
+}
 
 export class Health {
-  readonly #reasons = new Map<HealthCause, string>();
-  readonly #timers = new Map<HealthCause, Timer>();
+  readonly #troubles = new Map<HealthCause, Trouble>();
+  readonly #clock: Clock;
+  readonly #changed: (change: HealthChange) => void;
+  #told = '';
+  #mayTellAt = Number.NEGATIVE_INFINITY;
+  #telling: Timer | undefined;
 
-  /** Whether this is news: false while the cause is degraded already, so that what repeats itself does not fill a log. */
-  degrade(cause: HealthCause, reason: string): boolean {
-    const isNews = !this.#reasons.has(cause);
-    this.#reasons.set(cause, reason);
-    return isNews;
+  /**
+   * `changed` is told of each change, at once when there was none lately; when it changes often, at most once in
+   * HEALTH_LOG_MS, and in the end always how it is then.
+   */
+  constructor(clock: Clock, changed: (change: HealthChange) => void) {
+    this.#clock = clock;
+    this.#changed = changed;
   }
 
-  /** Whether this is news: false when the cause was not degraded. */
-  restore(cause: HealthCause): boolean {
-    this.#timers.get(cause)?.cancel();
-    this.#timers.delete(cause);
-    return this.#reasons.delete(cause);
+  /** With `quietMs`: nobody takes it back; it is over when it was not reported for so long. */
+  degrade(cause: HealthCause, reason: string, quietMs?: number): void {
+    const trouble = this.#troubles.get(cause) ?? { reason, since: this.#clock.date() };
+    trouble.reason = reason;
+    trouble.timer?.cancel();
+    if (quietMs !== undefined) trouble.timer = this.#clock.after(quietMs, () => this.restore(cause));
+    this.#troubles.set(cause, trouble);
+    this.#tell();
   }
 
-  /** For trouble that nobody takes back: it is over when it was not reported for `quietMs`. */
-  degradeUntilQuiet(cause: HealthCause, reason: string, clock: Clock, quietMs: number): boolean {
-    this.#timers.get(cause)?.cancel();
-    const isNews = this.degrade(cause, reason);
-    this.#timers.set(
-      cause,
-      clock.after(quietMs, () => void this.restore(cause)),
-    );
-    return isNews;
+  restore(cause: HealthCause): void {
+    this.#troubles.get(cause)?.timer?.cancel();
+    if (this.#troubles.delete(cause)) this.#tell();
   }
 
-  /** Undefined when online; all reasons, oldest first, within MAX_REASON_BYTES otherwise. */
-  reason(): string | undefined {
-    if (this.#reasons.size === 0) return undefined;
-    const text = [...this.#reasons.values()].join('; ').replace(/\s+/g, ' ');
-    const bytes = new TextEncoder().encode(text);
-    // A character that is cut in half decodes to U+FFFD, which goes too.
-    return bytes.length <= MAX_REASON_BYTES ? text : new TextDecoder().decode(bytes.subarray(0, MAX_REASON_BYTES)).replace(/�+$/, '');
+  /** Undefined when online. */
+  report(): HealthReport | undefined {
+    const [oldest] = this.#troubles.values();
+    if (oldest === undefined) return undefined;
+    const advice = [...this.#troubles.keys()].map((cause) => ADVICE[cause]).join('; ');
+    return { reason: oneLine([...this.#troubles.values()].map(({ reason }) => reason).join('; ')), since: oldest.since, advice };
   }
 
   close(): void {
-    for (const timer of this.#timers.values()) timer.cancel();
-    this.#timers.clear();
+    for (const { timer } of this.#troubles.values()) timer?.cancel();
+    this.#telling?.cancel();
   }
+
+  #tell(): void {
+    const causes = [...this.#troubles.keys()];
+    const now = this.#clock.now();
+    if (causes.join() === this.#told || this.#telling !== undefined) return;
+    if (now < this.#mayTellAt) {
+      this.#telling = this.#clock.after(this.#mayTellAt - now, () => {
+        this.#telling = undefined;
+        this.#tell();
+      });
+      return;
+    }
+    this.#told = causes.join();
+    this.#mayTellAt = now + HEALTH_LOG_MS;
+    this.#changed({ status: causes.length > 0 ? 'DEGRADED' : 'ONLINE', causes, reason: this.report()?.reason });
+  }
+}
+
+function oneLine(text: string): string {
+  const bytes = new TextEncoder().encode(text.replace(/\s+/g, ' '));
+  // A character that is cut in half decodes to U+FFFD, which goes too.
+  return new TextDecoder().decode(bytes.subarray(0, MAX_REASON_BYTES)).replace(/�+$/, '');
 }

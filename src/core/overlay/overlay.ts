@@ -91,7 +91,7 @@ import { MAX_PAGE_ROWS, MAX_TARGETS_PER_OVERLAY, TOO_BIG_QUIET_MS } from '../uti
 import type { Log } from '../util/log.ts';
 import { keyToMac, macToKey } from '../util/mac-key.ts';
 import { type CheckedDestination, showDestination } from './destination.ts';
-import { Health, type HealthCause } from './health.ts';
+import { Health } from './health.ts';
 import { type FrameDoor, type Miss, OverlayLookups } from './lookups.ts';
 import { tooBigReason } from './mtu.ts';
 
@@ -115,6 +115,8 @@ export interface OverlayParts {
   readonly frames: FrameDoor & { announcement(ip: IpAddress, mac: MacAddress, to?: MacAddress): Uint8Array };
   readonly clock: Clock;
   readonly log: Log;
+  /** For changes of health, which are few by themselves and must not be lost in a flood of other messages. */
+  readonly healthLog: Log;
   check(destination: Destination, point: boolean): CheckedDestination;
   /** Bytes that a packet to there may have, as far as anybody knows. */
   mtuTo(ip: IpAddress): number | undefined;
@@ -130,7 +132,7 @@ export interface Target {
 
 export class Overlay {
   readonly facts: OverlayFacts;
-  readonly health = new Health();
+  readonly health: Health;
   readonly #parts: OverlayParts;
   #open: { readonly port: DatapathPort; readonly instance: LookupInstance; readonly lookups: OverlayLookups } | undefined;
   /** What the plugin said before the data path was open. */
@@ -140,6 +142,12 @@ export class Overlay {
   constructor(facts: OverlayFacts, parts: OverlayParts) {
     this.facts = facts;
     this.#parts = parts;
+    const { clock, healthLog } = parts;
+    this.health = new Health(clock, ({ status, causes, reason }) => {
+      const fields = { overlay: facts.name, status, causes, ...(reason === undefined ? {} : { reason }) };
+      if (status === 'DEGRADED') healthLog.warn(fields, 'health');
+      else healthLog.info(fields, 'health');
+    });
   }
 
   /** For createInstance(): what the plugin says reaches the overlay, from the moment it is activated. */
@@ -148,10 +156,10 @@ export class Overlay {
     setTarget: (mac, destination) => this.#whenOpen((port) => this.#setTarget(port.id, mac, destination)),
     invalidateTarget: (mac) => this.#whenOpen((port) => this.#parts.engine.send({ op: 'cacheInvalidate', port: port.id, mac: macToKey(mac) })),
     announce: (ip, mac, toMacs) => this.#whenOpen((port) => this.#announce(port.id, ip, mac, toMacs)),
-    degraded: (reason) => this.#degrade('plugin', reason),
-    restored: () => this.#restore('plugin'),
-    hostDown: (reason) => this.#degrade('plugin-host', reason),
-    hostUp: () => this.#restore('plugin-host'),
+    degraded: (reason) => this.health.degrade('plugin', reason),
+    restored: () => this.health.restore('plugin'),
+    hostDown: (reason) => this.health.degrade('plugin-host', reason),
+    hostUp: () => this.health.restore('plugin-host'),
   };
 
   activate(port: DatapathPort, instance: LookupInstance): void {
@@ -186,18 +194,17 @@ export class Overlay {
 
   tooBig({ to, packetBytes }: Extract<FromEngine, { readonly op: 'tooBig' }>): void {
     const reason = tooBigReason(this.facts, this.#show(to), packetBytes, this.#parts.mtuTo(ipFromBytes(to.ip)));
-    const isNews = this.health.degradeUntilQuiet('too-big', reason, this.#parts.clock, TOO_BIG_QUIET_MS);
-    if (isNews) this.#parts.log.warn({ overlay: this.facts.name, reason }, 'degraded');
+    this.health.degrade('too-big', reason, TOO_BIG_QUIET_MS);
   }
 
   tapFailed(errno: number): void {
-    this.#degrade('device', `${this.facts.name} was deleted by somebody (errno ${errno}); delete and create the overlay again`);
+    this.health.degrade('device', `${this.facts.name} was deleted by somebody (errno ${errno})`);
   }
 
   /** `isHere`: the listen address is an address of this host. Without it nothing is sent or received, until it is back. */
   underlayIs(isHere: boolean): void {
-    if (isHere) this.#restore('underlay');
-    else this.#degrade('underlay', `${this.facts.listenIp} is no longer an address of this host`);
+    if (isHere) this.health.restore('underlay');
+    else this.health.degrade('underlay', `${this.facts.listenIp} is no longer an address of this host`);
   }
 
   /** Entries behind `after` (a MAC as a number, -1 to begin) in the order of MACs. Undefined in point mode. */
@@ -256,16 +263,7 @@ export class Overlay {
   #wrongDestination(target: string, why: string): void {
     this.#wrongDestinations++;
     const reason = `lookup plugin ${this.facts.search} gave a wrong destination for ${target}: ${why}`;
-    const isNews = this.health.degradeUntilQuiet('destination', reason, this.#parts.clock, TOO_BIG_QUIET_MS);
-    if (isNews) this.#parts.log.warn({ overlay: this.facts.name, target, reason }, 'wrong destination');
-  }
-
-  #degrade(cause: HealthCause, reason: string): void {
-    if (this.health.degrade(cause, reason)) this.#parts.log.warn({ overlay: this.facts.name, reason }, 'degraded');
-  }
-
-  #restore(cause: HealthCause): void {
-    if (this.health.restore(cause)) this.#parts.log.info({ overlay: this.facts.name, cause }, 'restored');
+    this.health.degrade('destination', reason, TOO_BIG_QUIET_MS);
   }
 
   #show(to: WireDestination): string {

@@ -64,6 +64,9 @@ export interface HealthRow {
   readonly overlay: string;
   readonly status: 'ONLINE' | 'DEGRADED';
   readonly details: string | null;
+  /** Since when it is degraded, ISO 8601 in UTC, and what to do; null when online. */
+  readonly since: string | null;
+  readonly advice: string | null;
 }
 
 /** One row of `show-overlay -t`. */

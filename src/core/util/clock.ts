@@ -7,6 +7,8 @@ export interface Timer {
 export interface Clock {
   /** Monotonic milliseconds, with fractions. */
   now(): number;
+  /** The time of day, for people. */
+  date(): Date;
   after(ms: number, run: () => void): Timer;
   every(ms: number, run: () => void): Timer;
 }
@@ -14,6 +16,7 @@ export interface Clock {
 /** The real clock. Its timers do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => performance.now(),
+  date: () => new Date(),
   after: (ms, run) => {
     const handle = setTimeout(run, ms).unref();
     return { cancel: () => clearTimeout(handle) };

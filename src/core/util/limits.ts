@@ -94,6 +94,8 @@ export const MAX_SHOWN_CHARS = 64;
 
 /** Longest text of a degraded reason, bytes (illumos: a buffer of 256 with its NUL). */
 export const MAX_REASON_BYTES = 255;
+/** Changes of an overlay's health are logged at most so often, ms; the last one always. */
+export const HEALTH_LOG_MS = 5000;
 /** An overlay that is degraded because frames were too big is online again when none was for this long, ms. */
 export const TOO_BIG_QUIET_MS = 60_000;
 /** How often the listen addresses of overlays are looked for among those of this host, ms; and at most this share of the time. */

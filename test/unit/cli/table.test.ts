@@ -37,15 +37,21 @@ describe('show-overlay', () => {
     ]);
   });
 
-  it('prints health as the sample of illumos', () => {
+  it('prints health as the sample of illumos, with since when and what to do behind', () => {
     const rows = [
-      { overlay: 'overlay0', status: 'ONLINE', details: null },
-      { overlay: 'overlay1', status: 'DEGRADED', details: 'cannot reach any remote peers' },
+      { overlay: 'overlay0', status: 'ONLINE', details: null, since: null, advice: null },
+      {
+        overlay: 'overlay1',
+        status: 'DEGRADED',
+        details: 'cannot reach any remote peers',
+        since: '2026-11-20T15:20:11.123Z',
+        advice: 'mend it',
+      },
     ] as const;
     expect(formatTable(HEALTH_FIELDS, rows, human())).toEqual([
       'LINK                STATUS  DETAILS',
       'overlay0            ONLINE  -',
-      'overlay1            DEGRADED cannot reach any remote peers',
+      'overlay1            DEGRADED cannot reach any remote peers (since 2026-11-20T15:20:11Z; mend it)',
     ]);
   });
 

@@ -6,6 +6,7 @@ import { Health } from '../../../src/core/overlay/health.ts';
 import type { Overlay, Target } from '../../../src/core/overlay/overlay.ts';
 import { MAX_PAGE_ROWS } from '../../../src/core/util/limits.ts';
 import { macToKey } from '../../../src/core/util/mac-key.ts';
+import { FakeClock } from '../../helpers/fake-clock.ts';
 import { mac } from '../../helpers/frames.ts';
 
 /** As much of an overlay as a row needs. */
@@ -20,7 +21,7 @@ function overlayWith(parts: { targets?: (after: number) => readonly Target[] | u
     properties: parts.properties ?? [],
   };
   const targets = async (after: number): Promise<readonly Target[] | undefined> => parts.targets?.(after);
-  return { facts, health: new Health(), targets, point: () => parts.point } as unknown as Overlay;
+  return { facts, health: new Health(new FakeClock(), () => undefined), targets, point: () => parts.point } as unknown as Overlay;
 }
 
 const property = (fullName: string, value?: unknown) => ({
@@ -57,9 +58,15 @@ describe('targetPage', () => {
 describe('healthRow', () => {
   it('is ONLINE, or DEGRADED with the reason', () => {
     const overlay = overlayWith({});
-    expect(healthRow(overlay)).toEqual({ overlay: 'overlay0', status: 'ONLINE', details: null });
+    expect(healthRow(overlay)).toEqual({ overlay: 'overlay0', status: 'ONLINE', details: null, since: null, advice: null });
     overlay.health.degrade('plugin', 'no directory');
-    expect(healthRow(overlay)).toEqual({ overlay: 'overlay0', status: 'DEGRADED', details: 'no directory' });
+    expect(healthRow(overlay)).toEqual({
+      overlay: 'overlay0',
+      status: 'DEGRADED',
+      details: 'no directory',
+      since: '2026-01-01T00:00:00.000Z',
+      advice: expect.stringMatching(/./),
+    });
   });
 });
 

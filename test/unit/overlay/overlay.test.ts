@@ -7,7 +7,7 @@ import type { ToEngine } from '../../../src/core/engine/messages.ts';
 import type { LookupInstance } from '../../../src/core/lookup/types.ts';
 import { checkDestination } from '../../../src/core/overlay/destination.ts';
 import { Overlay, type OverlayFacts } from '../../../src/core/overlay/overlay.ts';
-import { TOO_BIG_QUIET_MS } from '../../../src/core/util/limits.ts';
+import { HEALTH_LOG_MS, TOO_BIG_QUIET_MS } from '../../../src/core/util/limits.ts';
 import { silentLog } from '../../../src/core/util/log.ts';
 import { to } from '../../helpers/engine-rig.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
@@ -52,7 +52,8 @@ function rig(instance: Partial<LookupInstance> = {}, mtuTo: () => number | undef
     engine: { send: (message) => void sent.push(message), call: async () => undefined },
     frames: frameDoor,
     clock,
-    log: { ...silentLog, warn: (_fields, message) => void warned.push(message) },
+    log: silentLog,
+    healthLog: { ...silentLog, warn: (_fields, message) => void warned.push(message) },
     check: (destination, point) => checkDestination(destination, { needs: ['ip', 'port'], family: 4, point, isOwnSocket: () => false }),
     mtuTo,
     isVnic: () => false,
@@ -80,9 +81,9 @@ describe('what a plugin says', () => {
     overlay.events.degraded('no directory');
     overlay.events.hostDown('plugin host ended');
     overlay.events.restored();
-    expect(overlay.health.reason()).toBe('plugin host ended');
+    expect(overlay.health.report()?.reason).toBe('plugin host ended');
     overlay.events.hostUp();
-    expect(overlay.health.reason()).toBeUndefined();
+    expect(overlay.health.report()?.reason).toBeUndefined();
   });
 
   it('that cannot be right is counted each time, and told in the log once', async () => {
@@ -90,11 +91,11 @@ describe('what a plugin says', () => {
     activate();
     for (let i = 0; i < 1000; i++) overlay.events.setTarget(mac(i), bad);
     expect(sent).toEqual([]);
-    expect(warned).toEqual(['wrong destination']);
+    expect(warned).toEqual(['health']);
     expect((await overlay.counters())['lookup.wrong-destination']).toBe(1000);
-    expect(overlay.health.reason()).toContain('127.0.0.1');
-    await clock.advance(TOO_BIG_QUIET_MS);
-    expect(overlay.health.reason()).toBeUndefined();
+    expect(overlay.health.report()?.reason).toContain('127.0.0.1');
+    await clock.advance(TOO_BIG_QUIET_MS + HEALTH_LOG_MS);
+    expect(overlay.health.report()?.reason).toBeUndefined();
     overlay.events.setTarget(mac(1), bad);
     expect(warned.length).toBe(2);
   });
@@ -105,8 +106,8 @@ describe('a path that is too narrow', () => {
     const { warned, overlay, activate } = rig();
     activate();
     for (let i = 0; i < 100; i++) overlay.tooBig({ op: 'tooBig', port: 3, to: to(2), packetBytes: 1400 + i });
-    expect(warned).toEqual(['degraded']);
-    expect(overlay.health.reason()).toContain('1499 bytes to 192.0.2.2:4789');
+    expect(warned).toEqual(['health']);
+    expect(overlay.health.report()?.reason).toContain('1499 bytes to 192.0.2.2:4789');
   });
 
   // 20 IPv4, 8 UDP, 8 VXLAN, 14 Ethernet, 4 for a VLAN tag.
@@ -119,7 +120,7 @@ describe('a path that is too narrow', () => {
     const { overlay, activate } = rig({}, () => mtu);
     activate();
     overlay.tooBig({ op: 'tooBig', port: 3, to: to(2), packetBytes: 1450 });
-    expect(overlay.health.reason()).toBe(`a packet of 1450 bytes to 192.0.2.2:4789 ${said}`);
+    expect(overlay.health.report()?.reason).toBe(`a packet of 1450 bytes to 192.0.2.2:4789 ${said}`);
   });
 });
 

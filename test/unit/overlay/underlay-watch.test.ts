@@ -39,7 +39,7 @@ function rig() {
     late += state.takesMs;
     return clock.now() + late;
   };
-  const ticking = { now, after: clock.after.bind(clock), every: clock.every.bind(clock) };
+  const ticking = { now, date: clock.date.bind(clock), after: clock.after.bind(clock), every: clock.every.bind(clock) };
   const watch = new UnderlayWatch({ clock: ticking, kernel, log: { ...silentLog, warn: (_fields, message) => void warned.push(message) } });
   return { clock, here, asked, warned, state, watch };
 }
