@@ -11,6 +11,7 @@ export default defineConfig({
     globalSetup: ['test/global-setup.ts'],
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'plugins/*/test/**/*.test.ts', 'native/test/**/*.test.ts'] } },
+      { extends: true, test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], pool: 'forks', testTimeout: MINUTE_MS } },
       { extends: true, test: { name: 'sim', include: ['test/sim/**/*.test.ts'] } },
       { extends: true, test: { name: 'cli', include: ['test/cli/**/*.test.ts'], testTimeout: 30_000 } },
       { extends: true, test: { name: 'netns', include: ['test/netns/**/*.test.ts'], ...oneByOne, testTimeout: MINUTE_MS } },

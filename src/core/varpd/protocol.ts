@@ -38,7 +38,8 @@ const Ip = v.pipe(
 const Port = whole(1, 65535);
 const DestinationShape = v.strictObject({ mac: v.exactOptional(Mac), ip: v.exactOptional(Ip), port: v.exactOptional(Port) });
 const Needs = v.pipe(v.array(v.picklist(['ethernet', 'ip', 'port'])), v.maxLength(3));
-const Values = v.record(v.string(), v.union([v.string(), v.number(), v.boolean()]));
+/** JSON has no infinity, but a number as large as 1e999 reads as one, and would be written as null. */
+const Values = v.record(v.string(), v.union([v.string(), v.pipe(v.number(), v.finite()), v.boolean()]));
 const FAILURE_CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 const FailureShape = v.strictObject({
   code: v.pipe(v.string(), v.regex(FAILURE_CODE)),
