@@ -32,6 +32,10 @@ export type JsonReading = { readonly kind: 'ok'; readonly value: JsonValue } | (
 /** Ends the reading from any depth; never leaves this file. */
 class Refusal extends Error {}
 
+const NO_VALUE = 'expected a value, the file ends here';
+const NO_OBJECT = 'expected a JSON object, which begins with {';
+const [TAB, LINE_FEED, CARRIAGE_RETURN, SPACE, QUOTE, BACKSLASH] = [0x09, 0x0a, 0x0d, 0x20, 0x22, 0x5c];
+
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 const HEX = /[0-9a-fA-F]{4}/y;
 const ESCAPES: Readonly<Record<string, string>> = { '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
@@ -48,16 +52,29 @@ class Reader {
 
   document(): JsonValue {
     const value = this.#value(0);
+    this.#end();
+    return value;
+  }
+
+  /** The members of an object that is the whole text. */
+  *documentMembers(): Generator<JsonMember, undefined> {
+    this.#space();
+    if (this.#at === this.#text.length) throw new Refusal(NO_VALUE);
+    if (this.#text[this.#at] !== '{') throw new Refusal(NO_OBJECT);
+    yield* this.#eachMember(0);
+    this.#end();
+  }
+
+  #end(): void {
     this.#space();
     if (this.#at < this.#text.length) throw new Refusal('expected the end of the file');
-    return value;
   }
 
   #space(): void {
     for (; this.#at < this.#text.length; this.#at++) {
-      const char = this.#text[this.#at];
-      if (char === '\n') this.line++;
-      else if (char !== ' ' && char !== '\t' && char !== '\r') return;
+      const code = this.#text.charCodeAt(this.#at);
+      if (code === LINE_FEED) this.line++;
+      else if (code !== SPACE && code !== TAB && code !== CARRIAGE_RETURN) return;
     }
   }
 
@@ -75,32 +92,31 @@ class Reader {
     this.#space();
     const line = this.line;
     const char = this.#text[this.#at];
-    if (char === undefined) throw new Refusal('expected a value, the file ends here');
-    if (char === '{') return { kind: 'object', line, members: this.#members(depth) };
+    if (char === undefined) throw new Refusal(NO_VALUE);
+    if (char === '{') return { kind: 'object', line, members: [...this.#eachMember(depth)] };
     if (char === '[') return { kind: 'array', line, items: this.#items(depth) };
     if (char === '"') return { kind: 'string', line, value: this.#string() };
     if (char === '-' || (char >= '0' && char <= '9')) return { kind: 'number', line, value: this.#number() };
     if (this.#word('true')) return { kind: 'boolean', line, value: true };
     if (this.#word('false')) return { kind: 'boolean', line, value: false };
     if (this.#word('null')) return { kind: 'null', line };
-    throw new Refusal(depth === 0 ? 'expected a JSON object, which begins with {' : 'expected a JSON value');
+    throw new Refusal(depth === 0 ? NO_OBJECT : 'expected a JSON value');
   }
 
-  #members(depth: number): JsonMember[] {
-    const members: JsonMember[] = [];
+  *#eachMember(depth: number): Generator<JsonMember, undefined> {
     this.#at++;
-    if (this.#take('}')) return members;
+    if (this.#take('}')) return;
+    let isFirst = true;
     do {
       this.#space();
       const keyLine = this.line;
-      if (this.#text[this.#at] !== '"')
-        throw new Refusal(members.length === 0 ? 'expected a key in double quotes or }' : 'expected a key in double quotes');
+      if (this.#text[this.#at] !== '"') throw new Refusal(isFirst ? 'expected a key in double quotes or }' : 'expected a key in double quotes');
+      isFirst = false;
       const key = this.#string();
       if (!this.#take(':')) throw new Refusal('expected : after a key');
-      members.push({ key, keyLine, value: this.#value(depth + 1) });
+      yield { key, keyLine, value: this.#value(depth + 1) };
     } while (this.#take(','));
     if (!this.#take('}')) throw new Refusal('expected , or } after a value');
-    return members;
   }
 
   #items(depth: number): JsonValue[] {
@@ -117,12 +133,12 @@ class Reader {
     let value = '';
     let start = ++this.#at;
     for (; ; this.#at++) {
-      const char = this.#text[this.#at];
-      if (char === undefined) throw new Refusal('a string has no closing double quote');
-      if (char < ' ') throw new Refusal('a string has a line break or another control character in it');
-      if (char !== '"' && char !== '\\') continue;
+      const code = this.#text.charCodeAt(this.#at);
+      if (Number.isNaN(code)) throw new Refusal('a string has no closing double quote');
+      if (code < SPACE) throw new Refusal('a string has a line break or another control character in it');
+      if (code !== QUOTE && code !== BACKSLASH) continue;
       value += this.#text.slice(start, this.#at);
-      if (char === '"') break;
+      if (code === QUOTE) break;
       value += this.#escape();
       start = this.#at + 1;
     }
@@ -165,8 +181,26 @@ export function readJson(text: string): JsonReading {
   try {
     return { kind: 'ok', value: reader.document() };
   } catch (error) {
-    if (error instanceof Refusal) return { kind: 'error', line: reader.line, problem: error.message };
-    throw error;
+    return { kind: 'error', ...problemOf(error, reader) };
+  }
+}
+
+/** @throws what is no mistake in the text */
+function problemOf(error: unknown, { line }: Reader): JsonProblem {
+  if (error instanceof Refusal) return { line, problem: error.message };
+  throw error;
+}
+
+/**
+ * The members of a text that is one object, each as soon as it is read: who has other things to do can do them in between.
+ * Ends with the first mistake, if there is one. Total, as readJson.
+ */
+export function* readJsonMembers(text: string): Generator<JsonMember, JsonProblem | undefined> {
+  const reader = new Reader(text);
+  try {
+    return yield* reader.documentMembers();
+  } catch (error) {
+    return problemOf(error, reader);
   }
 }
 
@@ -185,13 +219,11 @@ function firstLineThatIsNoUtf8(bytes: Uint8Array): number {
   }
 }
 
-/** As readJson, for the bytes of a file: UTF-8, with or without a byte order mark. */
-export function readJsonBytes(bytes: Uint8Array): JsonReading {
-  let text: string;
+/** The text of a file in UTF-8, with or without a byte order mark; or the first line that is not. */
+export function readText(bytes: Uint8Array): string | JsonProblem {
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    return { kind: 'error', line: firstLineThatIsNoUtf8(bytes), problem: 'the text is not UTF-8' };
+    return { line: firstLineThatIsNoUtf8(bytes), problem: 'the text is not UTF-8' };
   }
-  return readJson(text);
 }

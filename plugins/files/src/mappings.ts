@@ -10,7 +10,7 @@ import {
   parseIp,
   parseMac,
 } from '@overlayadm/api';
-import { type JsonMember, type JsonValue, readJsonBytes } from './json.ts';
+import { type JsonMember, type JsonValue, readJsonMembers, readText } from './json.ts';
 
 /** One overlay MAC. The format is that of illumos overlay_files(5). */
 export interface Entry {
@@ -116,32 +116,55 @@ function ownersOf(entries: ReadonlyMap<MacAddress, Entry>): Map<IpAddress, MacAd
   return owners;
 }
 
+/** Entries that are read between two pauses: a millisecond or two. */
+const ENTRIES_PER_STEP = 64;
+
 /**
  * Checks a whole file and turns it into tables. Total: any bytes give mappings or the first mistake in the file.
- * `usualPort` stands in for a `port` that is left out.
+ * `usualPort` stands in for a `port` that is left out. It is a generator because a large file takes seconds, in which the
+ * overlays of the same host have questions: it pauses again and again, for who drives it to let them have their turn.
  */
-export function parseMappings(bytes: Uint8Array, needs: Needs, usualPort: number | undefined): MappingsReading {
-  const json = readJsonBytes(bytes);
-  if (json.kind === 'error') return json;
-  if (json.value.kind !== 'object') return { kind: 'error', line: json.value.line, problem: 'expected a JSON object, which begins with {' };
+export function* readMappings(bytes: Uint8Array, needs: Needs, usualPort: number | undefined): Generator<void, MappingsReading> {
+  const text = readText(bytes);
+  if (typeof text !== 'string') return { kind: 'error', ...text };
   const entries = new Map<MacAddress, Entry>();
-  for (const member of json.value.members) {
-    const mac = parseMac(member.key);
-    if (mac === undefined) return { kind: 'error', line: member.keyLine, problem: 'expected a MAC address as key' };
-    if (isGroupMac(mac)) return { kind: 'error', line: member.keyLine, mac, problem: 'a group address cannot be a key' };
-    const entry = readEntry(member, needs, usualPort);
-    if (isFailure(entry)) return { kind: 'error', mac, line: entry.line, problem: entry.problem };
-    entries.delete(mac);
-    entries.set(mac, entry.value);
+  const members = readJsonMembers(text);
+  for (let count = 1; ; count++) {
+    const member = members.next();
+    if (member.done === true) {
+      return member.value === undefined ? { kind: 'ok', mappings: { entries, owners: ownersOf(entries) } } : { kind: 'error', ...member.value };
+    }
+    const mistake = takeEntry(entries, member.value, needs, usualPort);
+    if (mistake !== undefined) return { kind: 'error', ...mistake };
+    if (count % ENTRIES_PER_STEP === 0) yield;
   }
-  return { kind: 'ok', mappings: { entries, owners: ownersOf(entries) } };
+}
+
+/** As readMappings, without a pause. */
+export function parseMappings(bytes: Uint8Array, needs: Needs, usualPort: number | undefined): MappingsReading {
+  const steps = readMappings(bytes, needs, usualPort);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+function takeEntry(entries: Map<MacAddress, Entry>, member: JsonMember, needs: Needs, usualPort: number | undefined): MappingProblem | undefined {
+  const mac = parseMac(member.key);
+  if (mac === undefined) return { line: member.keyLine, problem: 'expected a MAC address as key' };
+  if (isGroupMac(mac)) return { line: member.keyLine, mac, problem: 'a group address cannot be a key' };
+  const entry = readEntry(member, needs, usualPort);
+  if (isFailure(entry)) return { mac, line: entry.line, problem: entry.problem };
+  entries.delete(mac);
+  entries.set(mac, entry.value);
+  return undefined;
 }
 
 export interface Differences {
   /** Entries that are new or whose destination is another one. */
-  readonly set: readonly { readonly mac: MacAddress; readonly destination: Destination }[];
+  readonly set: readonly MacAddress[];
   readonly removed: readonly MacAddress[];
-  /** Overlay addresses that belong to another MAC than before. */
+  /** Overlay addresses that belong to another MAC than before, or that a MAC which was there before has got. */
   readonly moved: readonly { readonly ip: IpAddress; readonly mac: MacAddress }[];
 }
 
@@ -151,9 +174,12 @@ const sameDestination = (a: Destination | undefined, b: Destination): boolean =>
 /** What has to be told to somebody who knows the old mappings. */
 export function differences(old: Mappings, now: Mappings): Differences {
   const changed = [...now.entries].filter(([mac, { destination }]) => !sameDestination(old.entries.get(mac)?.destination, destination));
-  return {
-    set: changed.map(([mac, { destination }]) => ({ mac, destination })),
-    removed: [...old.entries.keys()].filter((mac) => !now.entries.has(mac)),
-    moved: [...now.owners].filter(([ip, mac]) => (old.owners.get(ip) ?? mac) !== mac).map(([ip, mac]) => ({ ip, mac })),
-  };
+  const removed = [...old.entries.keys()].filter((mac) => !now.entries.has(mac));
+  const moved: { ip: IpAddress; mac: MacAddress }[] = [];
+  for (const [ip, mac] of now.owners) {
+    const before = old.owners.get(ip);
+    // An address that is new together with its MAC is known to nobody who would have to be told.
+    if (before !== mac && (before !== undefined || old.entries.has(mac))) moved.push({ ip, mac });
+  }
+  return { set: changed.map(([mac]) => mac), removed, moved };
 }

@@ -3,7 +3,7 @@ import { OverlayError } from '@overlayadm/api';
 import { type FakeHost, fakeHost, type HostCall, requestFor } from '@overlayadm/compliance';
 import { describe, expect, it } from 'vitest';
 import files from '../src/index.ts';
-import { RETRY_MS } from '../src/instance.ts';
+import { CHANGES_PER_TURN, RETRY_MS, TURN_MS } from '../src/instance.ts';
 
 const PATH = '/etc/overlayadm/map.json';
 const signal = new AbortController().signal;
@@ -72,8 +72,8 @@ describe('files, when the file changes', () => {
     expect(await lookup(1)).toEqual({ kind: 'found', destination: { ip: '10.0.0.9', port: 4789 } });
     expect(await lookup(2)).toEqual({ kind: 'drop', reason: 'files.no-entry' });
     expect(told(host)).toEqual([
-      { call: 'setTarget', mac: mac(1), destination: { ip: '10.0.0.9', port: 4789 } },
-      { call: 'setTarget', mac: mac(3), destination: { ip: '10.0.0.3', port: 4789 } },
+      { call: 'invalidateTarget', mac: mac(1) },
+      { call: 'invalidateTarget', mac: mac(3) },
       { call: 'invalidateTarget', mac: mac(2) },
       { call: 'announce', ip: '10.1.0.1', mac: mac(3) },
     ]);
@@ -106,10 +106,73 @@ describe('files, when the file changes', () => {
     await host.advance(RETRY_MS);
     expect(told(host)).toEqual([
       { call: 'degrade', reason: `files/config: ${PATH} cannot be read (no such file); the mappings that were read before stay in use` },
-      { call: 'setTarget', mac: mac(1), destination: { ip: '10.0.0.2', port: 4789 } },
+      { call: 'invalidateTarget', mac: mac(1) },
       { call: 'restore' },
     ]);
     await stop();
+  });
+  it.each(['', '\n', '{"2:0:0:0:0:1": {"ip": "10.0'])('keeps the old answers while an editor is in the middle of writing: %j', async (half) => {
+    const { host, lookup, stop } = await startedOn('{"2:0:0:0:0:1": {"ip": "10.0.0.1"}}');
+    await host.write('config', half);
+    expect(await lookup(1)).toEqual({ kind: 'found', destination: { ip: '10.0.0.1', port: 4789 } });
+    expect(told(host).map(({ call }) => call)).toEqual(['degrade']);
+    await host.write('config', '{"2:0:0:0:0:1": {"ip": "10.0.0.1"}}');
+    expect(told(host).map(({ call }) => call)).toEqual(['degrade', 'restore']);
+    await stop();
+  });
+  it('tells of a change only after the answers that were given before it have left', async () => {
+    const { host, lookup, stop } = await startedOn('{"2:0:0:0:0:1": {"ip": "10.0.0.1"}}');
+    const order: unknown[] = [];
+    const invalidate = host.invalidateTarget;
+    host.invalidateTarget = (target) => {
+      order.push('told');
+      invalidate(target);
+    };
+    // As a plugin host does: answers of one turn leave together, at the end of it.
+    const writing = host.write('config', '{"2:0:0:0:0:1": {"ip": "10.0.0.9"}}');
+    for (const _ of [1, 2]) lookup(1).then((answer) => setImmediate(() => order.push(answer)));
+    await writing;
+    expect(order.at(-1)).toBe('told');
+    expect(order).toHaveLength(3);
+    await stop();
+  });
+  it('answers from the old table while it reads a large file, and stops in the middle of it', async () => {
+    const row = (number: number, ip: string): string => `"2:0:0:0:${(number >> 8).toString(16)}:${(number & 255).toString(16)}": {"ip": "${ip}"}`;
+    const { host, lookup, stop } = await startedOn(`{${row(1, '10.0.0.1')}}`);
+    const large = `{${Array.from({ length: 20_000 }, (_, number) => row(number, '10.0.0.9')).join(',')}}`;
+    await host.write('config', large);
+    expect(await lookup(1)).toEqual({ kind: 'found', destination: { ip: '10.0.0.1', port: 4789 } });
+    await stop();
+    expect(told(host)).toEqual([]);
+  });
+  it('tells many changes with pauses, for the answers to the questions of others, and is not restored before the last', async () => {
+    const row = (number: number, ip: string): string => `"2:0:0:0:${(number >> 8).toString(16)}:${(number & 255).toString(16)}": {"ip": "${ip}"}`;
+    const rows = (ip: string): string => `{${Array.from({ length: 2 * CHANGES_PER_TURN + 1 }, (_, number) => row(number, ip)).join(',')}}`;
+    const { host, stop } = await startedOn(rows('10.0.0.1'));
+    await host.write('config', '');
+    await host.write('config', rows('10.0.0.2'));
+    // Reading is done in pieces too.
+    while (told(host).length === 1) await host.advance(0);
+    const counts = [told(host).length - 1];
+    for (let turn = 0; turn < 2; turn++) {
+      await host.advance(TURN_MS);
+      counts.push(told(host).length - 1);
+    }
+    // The last one is the restoring.
+    expect(counts).toEqual([CHANGES_PER_TURN, 2 * CHANGES_PER_TURN, 2 * CHANGES_PER_TURN + 2]);
+    expect(told(host).at(-1)).toEqual({ call: 'restore' });
+    await stop();
+  });
+  it('gives up reading a large file at its start when it is told to', async () => {
+    const rows = Array.from(
+      { length: 20_000 },
+      (_, number) => `"2:0:0:0:${(number >> 8).toString(16)}:${(number & 255).toString(16)}": {"ip": "10.0.0.1"}`,
+    );
+    const instance = files.create(['ip', 'port'], { config: PATH }, fakeHost({ usualPort: 4789, files: { config: `{${rows.join(',')}}` } }));
+    const starting = instance.start(signal).catch((error: unknown) => error);
+    await new Promise((resolve) => void setImmediate(resolve));
+    await instance.stop();
+    expect(await starting).toMatchObject({ code: 'FILES_ABORTED' });
   });
   it('stops while it waits to try again, and while the host does not let an iteration go', async () => {
     const waiting = await startedOn('{}');

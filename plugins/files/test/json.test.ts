@@ -1,7 +1,7 @@
 // The JSON reader against JSON.parse, and on any bytes.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type JsonValue, MAX_DEPTH, MAX_VALUES, readJson, readJsonBytes } from '../src/json.ts';
+import { type JsonReading, type JsonValue, MAX_DEPTH, MAX_VALUES, readJson, readJsonMembers, readText } from '../src/json.ts';
 
 /** What JSON.parse would give. */
 function plain(value: JsonValue): unknown {
@@ -32,6 +32,11 @@ const problem = (text: string): string => {
   const reading = readJson(text);
   return reading.kind === 'ok' ? 'ok' : `${reading.line}: ${reading.problem}`;
 };
+
+function readJsonBytes(bytes: Uint8Array): JsonReading {
+  const text = readText(bytes);
+  return typeof text === 'string' ? readJson(text) : { kind: 'error', ...text };
+}
 
 /** Texts that are nearly JSON: pieces of it in any order. */
 const piece = fc.constantFrom(
@@ -154,13 +159,39 @@ describe('readJson', () => {
   });
 });
 
+describe('readJsonMembers', () => {
+  function collected(text: string): unknown {
+    const members = readJsonMembers(text);
+    const found = [];
+    for (let step = members.next(); ; step = members.next()) {
+      if (step.done === true) return step.value === undefined ? { kind: 'ok', value: { kind: 'object', line: 1, members: found } } : 'error';
+      found.push(step.value);
+    }
+  }
+  it('gives, one at a time, the members that readJson gives of an object, and refuses what it refuses', () => {
+    fc.assert(
+      fc.property(nearlyJson, (text) => {
+        const whole = readJson(`{${text}`);
+        expect(collected(`{${text}`)).toEqual(whole.kind === 'ok' ? whole : 'error');
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+  it('has given what stands before a mistake', () => {
+    const members = readJsonMembers('{"a": 1,\n"b": x}');
+    expect(members.next().value).toMatchObject({ key: 'a' });
+    expect(members.next()).toEqual({ done: true, value: { line: 2, problem: 'expected a JSON value' } });
+  });
+  it.each(['', '[]', ' 7', 'x'])('takes nothing but an object: %j', (text) => expect(collected(text)).toBe('error'));
+});
+
 describe('readJson, of many values', () => {
   it('keeps a bounded number, so that a file cannot fill the memory of the host', () => {
     expect(problem(`[${'0,'.repeat(MAX_VALUES)}0]`)).toMatch(/too many values/);
   });
 });
 
-describe('readJsonBytes', () => {
+describe('readText', () => {
   it('accepts a byte order mark, once', () => {
     expect(readJsonBytes(new TextEncoder().encode('\ufeff{}')).kind).toBe('ok');
     expect(readJsonBytes(new TextEncoder().encode('\ufeff\ufeff{}')).kind).toBe('error');

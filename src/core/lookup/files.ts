@@ -124,11 +124,19 @@ export interface Following extends Timer {
   readonly isBusy: boolean;
 }
 
-/** Gives the contents of a file, now and after each change, until it cannot be read or cancel() is called. */
+const sameBytes = (a: Uint8Array | undefined, b: Uint8Array): boolean => a !== undefined && Buffer.compare(a, b) === 0;
+
+/**
+ * Gives the contents of a file, now and after each change, until it cannot be read or cancel() is called. It looks and does
+ * not listen (inotify): changes made by another machine of a network file system have no event, and those of a mount that
+ * is put over the path or of a link on the way to it come for another file.
+ */
 export function followFile(files: FileAccess, clock: Clock, path: string, setter: Setter, events: FollowEvents): Following {
   let cancelled = false;
   let timer: Timer | undefined;
   let seen: string | undefined;
+  /** What was read with the stamp that is seen, until it was read twice. */
+  let unconfirmed: Uint8Array | undefined;
   let isBusy = false;
   const look = async (): Promise<void> => {
     isBusy = true;
@@ -136,11 +144,16 @@ export function followFile(files: FileAccess, clock: Clock, path: string, setter
       // The stamp is taken before the contents: a change while they are read is seen at the next look.
       const stamp = await files.stamp(path);
       if (cancelled) return;
-      if (stamp !== seen) {
+      // Times of files stand still for some milliseconds, on some file systems for a second: a write right after the first
+      // reading may leave the stamp as it was. One reading more, a poll later, sees what such a write has left.
+      const isNew = stamp !== seen;
+      if (isNew || unconfirmed !== undefined) {
         const bytes = await files.read(path, setter);
         if (cancelled) return;
+        const isKnown = sameBytes(unconfirmed, bytes);
         seen = stamp;
-        await events.contents(bytes);
+        unconfirmed = isKnown && !isNew ? undefined : bytes;
+        if (!isKnown) await events.contents(bytes);
       }
       if (!cancelled) timer = clock.after(FILE_POLL_MS, look);
     } catch (error) {

@@ -249,6 +249,8 @@ export class Overlay {
   #setTarget(port: number, mac: MacAddress, destination: Destination): void {
     const checked = this.#parts.check(destination, false);
     if (checked.ok) this.#parts.engine.send({ op: 'cacheSet', port, mac: macToKey(mac), to: checked.to, fixed: false });
+    // Nothing is wrong with a target that is on this very host: macvlan carries to it, and what was known before is not true any more.
+    else if (checked.own) this.#parts.engine.send({ op: 'cacheInvalidate', port, mac: macToKey(mac) });
     else this.#wrongDestination(mac, checked.reason);
   }
 

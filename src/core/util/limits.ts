@@ -58,8 +58,8 @@ export const FAIR_ASKS = 128;
 /** How often a request is put to a plugin host that dies under it before it is refused. */
 export const MAX_ASKS = 2;
 /**
- * A file named by a property of type path, bytes. 100,000 targets take about 7 MiB. To read it anew and tell what changed
- * takes the files plugin 2 to 4 s without a pause; twice as much would look like a hang (HOST_MISSED_PINGS) on a busy host.
+ * A file named by a property of type path, bytes. 100,000 targets take about 7 MiB, and the files plugin 1 to 2 s to read
+ * them anew.
  */
 export const MAX_PLUGIN_FILE_BYTES = 8 * 1024 * 1024;
 

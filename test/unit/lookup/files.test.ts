@@ -1,6 +1,6 @@
 // Files are read as the person who named them, only when they are what they should be, and never block.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { followFile, systemFiles } from '../../../src/core/lookup/files.ts';
@@ -85,10 +85,10 @@ skipUnless({ root: true })('files of another user', () => {
 });
 
 describe('followFile', () => {
-  function follow() {
+  function follow(setter = self) {
     const clock = new FakeClock();
     const log: string[] = [];
-    const following = followFile(systemFiles, clock, file, self, {
+    const following = followFile(systemFiles, clock, file, setter, {
       contents: (bytes) => void log.push(Buffer.from(bytes).toString()),
       failed: (error) => void log.push(error.message),
     });
@@ -106,6 +106,62 @@ describe('followFile', () => {
     renameSync(`${file}.new`, file);
     await reached(3);
     expect(log).toEqual(['contents', 'changed', 'renamed']);
+  });
+
+  it.runIf(process.getuid?.() === 0)('ends with the reason when whoever named the file may not read it any more', async () => {
+    const { log, reached } = follow(nobody);
+    await reached(1);
+    chmodSync(file, 0o600);
+    await reached(2);
+    expect(log).toEqual(['contents', `${file}: permission denied`]);
+  });
+
+  it('sees a change that leaves size and time of modification as they were', async () => {
+    const { log, reached, clock } = follow();
+    await reached(1);
+    // It was read twice by now: only the stamp can tell.
+    for (let poll = 0; poll < 3; poll++) await clock.advance(FILE_POLL_MS);
+    const { atime, mtime } = statSync(file);
+    writeFileSync(file, 'CONTENTS');
+    utimesSync(file, atime, mtime);
+    await reached(2);
+    expect(log).toEqual(['contents', 'CONTENTS']);
+  });
+
+  it('sees a file that is swapped by its link, or by one on the way to it', async () => {
+    const path = file;
+    file = join(folder, 'current', 'file');
+    for (const version of ['1', '2']) {
+      mkdirSync(join(folder, version));
+      writeFileSync(join(folder, version, 'file'), `version ${version}`);
+    }
+    symlinkSync('1', join(folder, 'current'));
+    const { log, reached } = follow();
+    await reached(1);
+    symlinkSync('2', join(folder, 'next'));
+    renameSync(join(folder, 'next'), join(folder, 'current'));
+    await reached(2);
+    symlinkSync(path, join(folder, '2', 'link'));
+    renameSync(join(folder, '2', 'link'), join(folder, '2', 'file'));
+    await reached(3);
+    expect(log).toEqual(['version 1', 'version 2', 'contents']);
+  });
+
+  it('sees what was written so soon after a reading that the stamp is the same, and reads no more than once again', async () => {
+    const clock = new FakeClock();
+    const log: string[] = [];
+    let now = 'first';
+    let reads = 0;
+    const read = async (): Promise<Uint8Array> => {
+      reads++;
+      return Buffer.from(now);
+    };
+    const still = { stamp: async () => 'the same', read };
+    followFile(still, clock, file, self, { contents: (bytes) => void log.push(Buffer.from(bytes).toString()), failed: () => {} });
+    await waitFor(() => log.length === 1, 5000, 'the first contents');
+    now = 'second';
+    for (let poll = 0; poll < 5; poll++) await clock.advance(FILE_POLL_MS);
+    expect([log, reads]).toEqual([['first', 'second'], 3]);
   });
 
   it('ends with the reason when the file goes', async () => {

@@ -9,6 +9,7 @@ import { checkDestination } from '../../../src/core/overlay/destination.ts';
 import { Overlay, type OverlayFacts } from '../../../src/core/overlay/overlay.ts';
 import { HEALTH_LOG_MS, TOO_BIG_QUIET_MS } from '../../../src/core/util/limits.ts';
 import { silentLog } from '../../../src/core/util/log.ts';
+import { macToKey } from '../../../src/core/util/mac-key.ts';
 import { to } from '../../helpers/engine-rig.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 import { ipOf, mac } from '../../helpers/frames.ts';
@@ -54,7 +55,8 @@ function rig(instance: Partial<LookupInstance> = {}, mtuTo: () => number | undef
     clock,
     log: silentLog,
     healthLog: { ...silentLog, warn: (_fields, message) => void warned.push(message) },
-    check: (destination, point) => checkDestination(destination, { needs: ['ip', 'port'], family: 4, point, isOwnSocket: () => false }),
+    check: (destination, point) =>
+      checkDestination(destination, { needs: ['ip', 'port'], family: 4, point, isOwnSocket: (ip) => ip === '192.0.2.1' }),
     mtuTo,
     isVnic: () => false,
   });
@@ -84,6 +86,14 @@ describe('what a plugin says', () => {
     expect(overlay.health.report()?.reason).toBe('plugin host ended');
     overlay.events.hostUp();
     expect(overlay.health.report()?.reason).toBeUndefined();
+  });
+
+  it('of a target that is on this very host ends what was known of it, and is nothing wrong', () => {
+    const { sent, overlay, activate } = rig();
+    activate();
+    overlay.events.setTarget(mac(1), { ip: ipOf('192.0.2.1'), port: 4789 });
+    expect(sent).toEqual([{ op: 'cacheInvalidate', port: 3, mac: macToKey(mac(1)) }]);
+    expect(overlay.health.report()).toBeUndefined();
   });
 
   it('that cannot be right is counted each time, and told in the log once', async () => {
