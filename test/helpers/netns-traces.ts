@@ -3,6 +3,9 @@ import { isAlive } from '../../tools/sweep.mjs';
 import type { Namespace } from './netns.ts';
 import { must } from './process.ts';
 
+/** nft names the process that owns a table, and now and then fails to find its name. */
+const withoutOwner = (text: string): string => text.replace(/ # progname .*/g, '');
+
 /** Links with their details, tables of nftables, UDP sockets: equal before and after, when nothing was left. */
 export async function traces(where: Namespace): Promise<readonly string[]> {
   const commands = [
@@ -10,7 +13,7 @@ export async function traces(where: Namespace): Promise<readonly string[]> {
     ['nft', 'list', 'ruleset'],
     ['ss', '-Huna'],
   ] as const;
-  return Promise.all(commands.map(async ([command, ...args]) => (await where.must(command, args)).stdout));
+  return Promise.all(commands.map(async ([command, ...args]) => withoutOwner((await where.must(command, args)).stdout)));
 }
 
 /** Processes in this namespace, without those that only wait to be reaped. */

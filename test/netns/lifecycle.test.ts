@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { isAlive } from '../../tools/sweep.mjs';
 import { type Host, type Namespace, namespace, twoHosts, waitFor } from '../helpers/netns.ts';
 import { childrenOf, createOverlay, createVnic, mappingFile, PATIENCE_MS, type Properties, propertyFlags } from '../helpers/netns-overlay.ts';
+import { traces } from '../helpers/netns-traces.ts';
 import type { Result } from '../helpers/process.ts';
 import { skipUnless } from '../helpers/requirements.ts';
 
@@ -21,16 +22,6 @@ async function daemonsIn(host: Host): Promise<number[]> {
     .filter(Boolean)
     .map(Number)
     .filter((pid) => isAlive(pid) && /^overlayd\b/.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1')));
-}
-
-/** All that overlayd could leave behind in a namespace: links with their details, tables of nftables, UDP sockets. */
-async function traces(where: Namespace): Promise<readonly string[]> {
-  const commands = [
-    ['ip', '-d', 'link', 'show'],
-    ['nft', 'list', 'ruleset'],
-    ['ss', '-Huna'],
-  ] as const;
-  return Promise.all(commands.map(async ([command, ...args]) => (await where.must(command, args)).stdout));
 }
 
 const direct = (host: Host, other: Host): Properties => ({ 'vxlan/listen_ip': host.v4, 'direct/dest_ip': other.v4, 'direct/dest_port': 4789 });

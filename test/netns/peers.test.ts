@@ -93,7 +93,7 @@ skipUnless({ root: true, tun: true, commands: ['ping'] })('two hosts of ours', (
     // The overlay has got the question as well, and answered it.
     await untilCounted(client, 'overlay0', 'tx.injected', 1);
     expect((await counters(client, 'overlay0'))['lookup.wrong-destination']).toBe(0);
-    expect(await client.call('overlay.health', { name: 'overlay0' })).toEqual({ overlay: 'overlay0', status: 'ONLINE', details: null });
+    expect(await client.call('overlay.health', { name: 'overlay0' })).toMatchObject({ status: 'ONLINE', details: null });
   });
 
   test('the target cache has what was asked for, and the tour of show-overlay is whole', async () => {

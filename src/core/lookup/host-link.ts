@@ -69,10 +69,15 @@ export class HostLink {
     this.ready = this.#becameReady.promise;
     // Whoever waits for it hears of it; nobody has to.
     this.ready.catch(() => {});
+    let isBroken = false;
+    // Before the lines are listened to, which end with the same error.
+    process.stream.once('error', () => {
+      isBroken = true;
+    });
     this.#lines = new LineStream(process.stream, {
       message: (message) => this.#received(message),
-      // A closed channel is most often a process that ended: it can say better how.
-      closed: (reason) => (reason === undefined ? process.kill() : this.#fail(`its channel broke: ${reason}`)),
+      // A channel that is closed, or cannot be written (EPIPE), is most often a process that ended: it can say better how.
+      closed: (reason) => (reason === undefined || isBroken ? process.kill() : this.#fail(`its channel broke: ${reason}`)),
     });
     process.exited.then((how) => this.#fail(how));
     this.#heartbeat = clock.after(HOST_CALL_TIMEOUT_MS, () => this.#fail(`it was not ready after ${HOST_CALL_TIMEOUT_MS} ms`));

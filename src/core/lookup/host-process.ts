@@ -32,9 +32,17 @@ export interface HostRights {
   readonly program: Program;
   readonly powers: Powers;
   readonly user: User;
+  /** JavaScript heap of the host, MiB. */
+  readonly heapMib: number;
 }
 
-export const systemRights = (): HostRights => ({ node: process.execPath, program: hostProgram(), powers: ownPowers(), user: readServiceUser() });
+export const systemRights = (): HostRights => ({
+  node: process.execPath,
+  program: hostProgram(),
+  powers: ownPowers(),
+  user: readServiceUser(),
+  heapMib: HOST_HEAP_MIB,
+});
 
 /** The folder or file that keeps the service user from running this host; undefined when nothing does. Where overlayd cannot change users, nothing is asked of them. */
 export function whyNotServiceUser({ node, program, powers, user }: HostRights, launch: HostLaunch): string | undefined {
@@ -60,14 +68,14 @@ function foldersOf(launch: HostLaunch): readonly string[] {
 
 /** Command line of a host, setpriv first. */
 export function hostCommand(rights: HostRights, launch: HostLaunch): readonly string[] {
-  const { node, program, powers } = rights;
+  const { node, program, powers, heapMib } = rights;
   const user = whyNotServiceUser(rights, launch) === undefined ? rights.user : undefined;
   const folders = readGrants([...program.folders, ...foldersOf(launch)], isLink);
   return [
     'setpriv',
     ...setprivArguments(powers, user),
     node,
-    `--max-old-space-size=${HOST_HEAP_MIB}`,
+    `--max-old-space-size=${heapMib}`,
     '--permission',
     ...folders.map((folder) => `--allow-fs-read=${folder}`),
     // Lookups ask servers; Node 25 began to count that as a permission.
