@@ -195,6 +195,7 @@ class HostSubject implements Subject {
       restored: none,
       hostDown: none,
       hostUp: none,
+      outdated: none,
     };
     const setter = { uid: 0, gid: 0, groups: [] };
     const spec = { overlay: 'overlay0', plugin: name, vnetid: 7, needs: ['ip'], values: {}, setter, localAddresses: () => [] } as const;

@@ -165,6 +165,8 @@ export class Engine {
       case 'cacheFlush':
         port.cache.flush(this.#now);
         return this.#done(message.call, true);
+      case 'cacheOutdated':
+        return port.cache.outdate(this.#now);
       case 'cacheIterate':
         return this.#done(message.call, port.cache.page(message.after, Math.min(message.count, MAX_PAGE_ROWS)));
       case 'counters':

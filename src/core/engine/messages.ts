@@ -70,6 +70,8 @@ export type ToEngine =
   /** The same by a plugin, which need not know whether there was an entry. */
   | { readonly op: 'cacheInvalidate'; readonly port: number; readonly mac: number }
   | { readonly op: 'cacheFlush'; readonly call: number; readonly port: number }
+  /** Everything but what a person has set: the plugin's answers may be out of date. */
+  | { readonly op: 'cacheOutdated'; readonly port: number }
   /** Entries with a MAC above `after`, in order; -1 begins. */
   | { readonly op: 'cacheIterate'; readonly call: number; readonly port: number; readonly after: number; readonly count: number }
   | { readonly op: 'counters'; readonly call: number; readonly port: number }

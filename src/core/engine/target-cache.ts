@@ -96,6 +96,13 @@ export class TargetCache implements RequestOwner {
     this.table.each((entry) => this.#apply(entry, 'invalidate', now));
   }
 
+  /** Invalidates everything but what a person has set. */
+  outdate(now: number): void {
+    this.table.each((entry) => {
+      if (!this.table.isFixed(entry)) this.#apply(entry, 'invalidate', now);
+    });
+  }
+
   /** Gives back every waiting frame and aborts every lookup. */
   teardown(now: number): void {
     this.table.each((entry) => this.#apply(entry, 'teardown', now, 'lookup.teardown'));

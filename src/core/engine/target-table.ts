@@ -102,6 +102,10 @@ export class TargetTable {
     this.#marks[entry] = fixed ? marks | FIXED : marks & ~FIXED;
   }
 
+  isFixed(entry: number): boolean {
+    return ((this.#marks[entry] as number) & FIXED) !== 0;
+  }
+
   /**
    * An entry in state forward or drop that was not used since the last time round (the clock algorithm), or -1. What a
    * person has set is never chosen.

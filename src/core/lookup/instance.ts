@@ -1,4 +1,5 @@
 // A lookup instance as overlayd sees it: what is asked survives the host it was put to, and every question ends once.
+import { createHash } from 'node:crypto';
 import { type Destination, type LocalAddress, OverlayError } from '@overlayadm/api';
 import type { Clock } from '../util/clock.ts';
 import { FILE_CHUNK_BYTES, MAX_BATCH_ANSWERS, MAX_OPEN_FILES } from '../util/limits.ts';
@@ -29,6 +30,10 @@ export class RemoteInstance implements LookupInstance, AskSource {
   readonly #parts: RemoteParts;
   readonly #requests = new Requests();
   readonly #files = new Map<number, Following>();
+  /** What each path property's file held when a host was last given it; outlives the hosts. */
+  readonly #digests = new Map<string, string>();
+  /** Of these, the host that is there now has not had any contents yet. */
+  readonly #uncompared = new Set<string>();
   /** Files that are closed, but still read; they count, or opening and closing would start any number of reads. */
   #closing: Following[] = [];
   readonly #addresses: AddressWatch;
@@ -122,6 +127,7 @@ export class RemoteInstance implements LookupInstance, AskSource {
     const wasUp = this.#link !== undefined;
     this.#link = undefined;
     if (!this.#started || this.#closed) return;
+    for (const property of this.#digests.keys()) this.#uncompared.add(property);
     const tired = wasUp ? this.#requests.hostDied() : [];
     this.#parts.events.hostDown(reason);
     if (tired.length > 0) this.#parts.events.answered(dropAll(tired, 'lookup.crashed'));
@@ -195,11 +201,22 @@ export class RemoteInstance implements LookupInstance, AskSource {
     if (this.#files.size + this.#closing.length >= MAX_OPEN_FILES) return void refuse(`${MAX_OPEN_FILES} files are open already`);
     if (!paths.has(property) || typeof path !== 'string') return void refuse('is no property of type path that has a value');
     const following = followFile(files, clock, path, spec.setter, {
-      contents: (bytes) => this.#sendFile(file, bytes, link),
+      contents: (bytes) => {
+        this.#compare(property, bytes);
+        return this.#sendFile(file, bytes, link);
+      },
       failed: (error) => this.#failFile(file, failureOf(error, 'FILE_UNREADABLE'), link),
     });
     this.#files.set(file, following);
     return undefined;
+  }
+
+  /** The first contents that a host is given, against the last that a host before it had. */
+  #compare(property: string, bytes: Uint8Array): void {
+    const digest = createHash('sha1').update(bytes).digest('base64');
+    const before = this.#digests.get(property);
+    this.#digests.set(property, digest);
+    if (this.#uncompared.delete(property) && before !== digest) this.#parts.events.outdated();
   }
 
   async #sendFile(file: number, bytes: Uint8Array, link: HostLink): Promise<void> {

@@ -38,6 +38,8 @@ export interface InstanceEvents {
   /** The plugin host died or hangs, or is back. Outstanding requests are kept and asked again. */
   hostDown(reason: string): void;
   hostUp(): void;
+  /** A file of the plugin changed while its host was down: what was answered before may not be true any more, and nobody else will say so. */
+  outdated(): void;
 }
 
 export interface LookupInstance {

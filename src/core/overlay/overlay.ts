@@ -160,6 +160,7 @@ export class Overlay {
     restored: () => this.health.restore('plugin'),
     hostDown: (reason) => this.health.degrade('plugin-host', reason),
     hostUp: () => this.health.restore('plugin-host'),
+    outdated: () => this.#whenOpen((port) => this.#parts.engine.send({ op: 'cacheOutdated', port: port.id })),
   };
 
   activate(port: DatapathPort, instance: LookupInstance): void {

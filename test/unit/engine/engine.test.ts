@@ -330,6 +330,21 @@ describe('the target cache', () => {
     expect(rig.asked().length).toBe(1);
   });
 
+  it('that is outdated keeps what a person has set, and asks for the rest anew without losing a frame', () => {
+    const rig = new EngineRig();
+    const tap = rig.open(1);
+    rig.send({ op: 'cacheSet', port: 1, mac: key(5), to: to(2), fixed: true });
+    rig.send({ op: 'cacheSet', port: 1, mac: key(6), to: to(2), fixed: false });
+    rig.send({ op: 'cacheOutdated', port: 1 });
+    tap.out.push(frame(mac(5), mac(1)), frame(mac(6), mac(1), 'x'));
+    rig.turn();
+    expect(rig.sent().length).toBe(1);
+    const asked = rig.asked();
+    expect(asked.length).toBe(1);
+    rig.answer({ id: asked[0]?.id ?? 0, kind: 'found', to: to(3) });
+    expect(rig.sent().map((datagram) => datagram.to)).toEqual(['192.0.2.3 4789']);
+  });
+
   it('says whether there was an entry to remove', () => {
     const rig = new EngineRig();
     rig.open(1);

@@ -172,6 +172,7 @@ class Rig {
           overlay.instance?.abort(overlay.abortWhenDown.splice(0));
         },
         hostUp: () => void overlay.health.push('up'),
+        outdated: () => undefined,
       },
     );
   }

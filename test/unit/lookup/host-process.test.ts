@@ -66,6 +66,7 @@ function rig(root = EVIL) {
         restored: ignore,
         hostDown: (reason) => void events.push(`down: ${reason}`),
         hostUp: () => void events.push('up'),
+        outdated: () => undefined,
       },
     );
   const asked = (last: string) => [{ id: 1, kind: 'lookup', to: mac(last), from: mac('01'), etherType: 0x800 }] as const;

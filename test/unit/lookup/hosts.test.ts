@@ -89,6 +89,7 @@ function rig(script: Script = {}, files?: FileAccess) {
     restored: note('restored'),
     hostDown: note('down'),
     hostUp: note('up'),
+    outdated: note('outdated'),
   };
   const local = { list: [] as readonly LocalAddress[], error: undefined as Error | undefined, asked: 0 };
   const spec: InstanceSpec = {
@@ -423,6 +424,23 @@ describe('a file', () => {
     const iterator = seen.hosts[0]?.file('config')[Symbol.asyncIterator]();
     await expect(iterator?.next()).rejects.toMatchObject({ code: 'FILE_UNREADABLE', message: '/a/file: no such file', advice: 'make it' });
     expect(await iterator?.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it.each([
+    ['that changed while the host was down makes what was answered before outdated', true],
+    ['that did not change leaves what was answered before', false],
+  ])('%s', async (_what, changes) => {
+    const { state, files } = fakeFiles();
+    const { create, seen, clock, started, take } = rig({}, files);
+    await create();
+    const read = (host: LookupHost | undefined) => host?.file('config')[Symbol.asyncIterator]().next();
+    await read(seen.hosts[0]);
+    started[0]?.die();
+    if (changes) state.contents = Uint8Array.of(42);
+    await clock.advance(HOST_RESTART_MS.first);
+    await read(seen.hosts[1]);
+    const outdated = ['outdated'];
+    expect(take().filter((event) => Array.isArray(event) && event[0] === 'outdated')).toEqual(changes ? [outdated] : []);
   });
 
   it('is read for properties of type path only', async () => {
