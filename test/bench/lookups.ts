@@ -48,7 +48,7 @@ function searchProperties(host: Host, search: LookupSetting['search']): Readonly
     linkPlugin(host, fixture);
     return { 'instant/dest_ip': RETURN_IP };
   }
-  const mappings = Object.fromEntries(numbers.map((number) => [macOf(number), { ip: RETURN_IP, port: PORT }]));
+  const mappings = Object.fromEntries(numbers.map((number) => [macOf(number), { ip: RETURN_IP }]));
   return { 'files/config': mappingFile(host, 'targets.json', mappings) };
 }
 
