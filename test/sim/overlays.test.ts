@@ -35,10 +35,8 @@ class Puppet {
 
 const at = (last: number) => ({ ip: ipOf(`192.0.2.${last}`), port: 4789 });
 const running: SimHost[] = [];
-const puppets: Puppet[] = [];
 
 async function start(underlay: SimUnderlay, last: number, puppet = new Puppet()): Promise<SimHost> {
-  puppets.push(puppet);
   const host = new SimHost(underlay, [`192.0.2.${last}`], [vxlan, direct, files, puppet.plugin]);
   running.push(host);
   await host.start();
@@ -54,7 +52,6 @@ afterEach(async () => {
     expect([...host.kernel.known.keys()]).toEqual([]);
     expect(host.kernel.closed).toBe(true);
   }
-  puppets.length = 0;
 });
 
 /** Two hosts with one overlay from one file: who has which MAC and address. */

@@ -156,7 +156,7 @@ function noSourcePort(ip: IpAddress, cause: unknown): OverlayError {
 }
 
 /** The error for a listen address that this host does not have. */
-export function addressNotHere(encap: string, ip: IpAddress, cause?: unknown): OverlayError {
+function addressNotHere(encap: string, ip: IpAddress, cause?: unknown): OverlayError {
   return new OverlayError('ADDRESS_NOT_HERE', `${encap}/listen_ip: ${ip} is not an address of this host`, {
     details: { address: ip },
     advice: 'See "ip address" for the addresses there are.',
