@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** True for our own commands, and for no word at all or an option (`--version`). `help` and `plugins` are not ours. */
+/** True for our own commands, and for no word at all or an option (`--version`). `help`, which tells of others too, is not. */
 export function isOurs(root, word) {
   if (word === undefined || word.startsWith('-')) return true;
   const { commands } = JSON.parse(readFileSync(join(root, 'oclif.manifest.json'), 'utf8'));

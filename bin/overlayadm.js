@@ -1,4 +1,4 @@
-// Starts one command of overlayadm. Plugins that people installed are loaded only when the command is none of ours.
+// Starts one command of overlayadm. Commands of installed plugins are known only when the word is none of ours.
 import './node-version.js';
 
 const { useCompileCache } = await import('./compile-cache.js');
@@ -7,14 +7,25 @@ useCompileCache();
 // Whoever reads our output may have seen enough ("| head"): no reason to complain.
 process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
-// We checked the version ourselves; and plugins are kept in one place for everybody, not per user as oclif would.
-process.env.OCLIF_DISABLE_ENGINE_WARNING = '1';
-process.env.OVERLAYADM_DATA_DIR ||= '/var/lib/overlayadm/plugins';
+const root = import.meta.dirname.replace(/\/bin$/, '');
+const words = process.argv.slice(2);
 
-const { runCli } = await import('../dist/core/cli/main.js');
-const { isOurs } = await import('./our-commands.js');
-const { fileURLToPath } = await import('node:url');
+// The show commands, in one file that loads nothing else (tools/bundle.mjs); false for what it leaves to oclif.
+const { runThin } = process.getBuiltinModule('node:module').createRequire(import.meta.url)('../dist/thin.cjs');
+if (!(await runThin(words, root))) {
+  // We checked the version ourselves; and plugins are kept in one place for everybody, not per user as oclif would.
+  process.env.OCLIF_DISABLE_ENGINE_WARNING = '1';
+  process.env.OVERLAYADM_DATA_DIR ||= '/var/lib/overlayadm/plugins';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-// An installed plugin may have a hook that runs on every command; ours, which root runs, must not load it.
-await runCli(process.argv.slice(2), { root, userPlugins: !isOurs(root, process.argv[2]), devPlugins: false });
+  const { runCli } = await import('../dist/core/cli/main.js');
+  const { isOurs } = await import('./our-commands.js');
+  // An installed plugin may have a hook that runs on every command; ours, which root runs, must not load it.
+  const ours = { root, userPlugins: false, devPlugins: false };
+  await runCli(words, isOurs(root, words[0]) ? ours : await withOutsideCommands());
+}
+
+async function withOutsideCommands() {
+  const { outsideConfig } = await import('../dist/core/cli/outside-config.js');
+  const warn = (text) => process.stderr.write(`overlayadm: warning: ${text}\n`);
+  return await outsideConfig({ root, directory: process.env.OVERLAYADM_DATA_DIR, word: words[0], warn });
+}

@@ -1,7 +1,7 @@
-// Builds everything that is not there or not up to date: addon, TypeScript, list of commands. Also runs during `npm ci`,
+// Builds everything that is not there or not up to date: addon and keeper, TypeScript, thin path, list of commands. Also runs during `npm ci`,
 // under whatever Node.js the machine has.
 import { existsSync, readFileSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { filesBelow, fromRoot, modified, node, root, run } from './lib.mjs';
 
 const compiler = join(root, 'node_modules/typescript/bin/tsc');
@@ -12,10 +12,15 @@ function step(name, status) {
   process.exit(1);
 }
 
-function buildAddon() {
-  const addon = join(root, `native/prebuilds/linux-${process.arch}/packetio.node`);
-  const sources = [...filesBelow(join(root, 'native/src')).filter((path) => /\.(cc|h)$/.test(path)), join(root, 'native/install.mjs')];
-  if (Math.max(...sources.map(modified)) < modified(addon)) return;
+function buildNative() {
+  const sources = filesBelow(join(root, 'native/src')).filter((path) => /\.(cc|h)$/.test(path));
+  const isKeepers = (path) => basename(path).startsWith('keeper');
+  const isNew = (name, from) =>
+    Math.max(...[...from, join(root, 'native/install.mjs')].map(modified)) < modified(join(root, `native/prebuilds/linux-${process.arch}/${name}`));
+  // Each by its own sources: install.mjs leaves a file alone that would become the same.
+  const keepers = sources.filter(isKeepers);
+  const addons = sources.filter((path) => !isKeepers(path));
+  if (isNew('packetio.node', addons) && isNew('overlayd-keeper', keepers)) return;
   step('native/install.mjs', run(node, ['native/install.mjs']));
 }
 
@@ -43,13 +48,21 @@ function writeManifest() {
   step('oclif.manifest.json', run(node, ['tools/manifest.mjs']));
 }
 
+/** What the thin path is made of, besides Node.js. */
+function bundleThinPath() {
+  const inputs = ['dist/core/cli', 'dist/core/rpc', 'dist/core/util', 'plugins/api/dist'].flatMap((folder) => filesBelow(join(root, folder)));
+  if (Math.max(...[...inputs, join(root, 'tools/bundle.mjs')].map(modified)) < modified(join(root, 'dist/thin.cjs'))) return;
+  step('dist/thin.cjs', run(node, ['tools/bundle.mjs']));
+}
+
 if (!existsSync(compiler) || !existsSync(join(root, 'node_modules/@types/node'))) {
   // `npm ci --omit=dev` runs `prepare` too, without the things that it needs (it may still bring typescript, as a peer).
   const installing = process.env.npm_lifecycle_event === 'prepare';
   console.error(`build: typescript or its types are not installed${installing ? '; nothing was built' : '; run npm ci first'}`);
   process.exit(installing ? 0 : 1);
 }
-buildAddon();
+buildNative();
 for (const project of projects()) removeStaleOutput(project);
 step('tsc', run(node, [compiler, '-b']));
+bundleThinPath();
 writeManifest();

@@ -1,10 +1,11 @@
-// `npm run check:native`: the tests of the addon over a build with AddressSanitizer and UBSan, hostile tables included.
+// `npm run check:native`: the tests of the addon and the keeper over builds with AddressSanitizer and UBSan, hostile tables included.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { environment, node, root, run } from './lib.mjs';
 
-const addon = join(root, `native/prebuilds/linux-${process.arch}/packetio-asan.node`);
+const prebuilds = join(root, `native/prebuilds/linux-${process.arch}`);
+const addon = join(prebuilds, 'packetio-asan.node');
 
 /** The compiler that native/install.mjs takes: its sanitizer has to be the one that is loaded first. */
 function compiler() {
@@ -34,6 +35,7 @@ if (status === 0) {
     ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=0:exitcode=99',
     UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
     PACKETIO_TEST_ADDON: addon,
+    PACKETIO_TEST_KEEPER: join(prebuilds, 'overlayd-keeper-asan'),
   };
   status = run(node, ['node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', 'native/test'], { env });
 }

@@ -53,7 +53,11 @@ export const rows = [
     files: { 'state-file.ts': ['valibot'] },
   },
   { folder: 'src/core/daemon', imports: [...core(...parts), native, api, 'pino'] },
-  { folder: 'src/core/cli', imports: [...core('rpc', 'util'), '@oclif/core', 'chalk', 'cosmiconfig'] },
+  {
+    folder: 'src/core/cli',
+    imports: [...core('rpc', 'util'), '@oclif/core', 'chalk', 'cosmiconfig'],
+    files: { 'plugins-program.ts': ['@oclif/plugin-plugins'] },
+  },
   { folder: 'src/commands', imports: [...core('cli', 'rpc/client.ts', 'rpc/protocol.ts'), '@oclif/core'] },
 ];
 

@@ -27,17 +27,18 @@ const char* errorName(int error) {
     NAME(ENFILE) NAME(ENOBUFS) NAME(ENODATA) NAME(ENODEV) NAME(ENOENT) NAME(ENOLCK) NAME(ENOMEM) NAME(ENOPROTOOPT) NAME(ENOSPC)
     NAME(ENOSYS) NAME(ENOTCONN) NAME(ENOTDIR) NAME(ENOTSOCK) NAME(ENOTTY) NAME(ENOTUNIQ) NAME(ENXIO) NAME(EOPNOTSUPP)
     NAME(EOVERFLOW) NAME(EPERM) NAME(EPIPE) NAME(EPROTO) NAME(EPROTONOSUPPORT) NAME(EPROTOTYPE) NAME(ERANGE) NAME(EROFS)
-    NAME(ESOCKTNOSUPPORT) NAME(ESRCH) NAME(ETIMEDOUT) NAME(ETXTBSY) NAME(EUSERS) NAME(EXDEV)
+    NAME(ESOCKTNOSUPPORT) NAME(ESRCH) NAME(ETIMEDOUT) NAME(ETOOMANYREFS) NAME(ETXTBSY) NAME(EUSERS) NAME(EXDEV)
     default:
       return "UNKNOWN";
   }
 #undef NAME
 }
 
-Thrown throwSystem(napi_env env, int error, const char* syscall) {
+Thrown throwSystem(napi_env env, int error, const char* syscall, const char* more) {
   char text[128] = "";
-  char message[256];
-  snprintf(message, sizeof message, "%s: %s, %s", errorName(error), pickText(strerror_r(error, text, sizeof text), text), syscall);
+  char message[1024];
+  snprintf(message, sizeof message, "%s: %s, %s%s%s", errorName(error), pickText(strerror_r(error, text, sizeof text), text), syscall,
+           *more == 0 ? "" : ": ", more);
   napi_value code = nullptr, what = nullptr, number = nullptr, call = nullptr, result = nullptr;
   // A step fails only while the environment is being torn down; the exception is pending then already.
   if (napi_create_string_utf8(env, errorName(error), NAPI_AUTO_LENGTH, &code) == napi_ok &&

@@ -13,10 +13,15 @@ struct Entry {
 
 constexpr Entry kEntries[] = {
     {"openTap", openTap},
+    {"adoptTap", adoptTap},
+    {"setTapPersistent", setTapPersistent},
     {"openUdp", openUdp},
+    {"udpAddress", udpAddress},
     {"openNetlink", openNetlink},
     {"openWake", openWake},
     {"openPoll", openPoll},
+    {"adopt", adopt},
+    {"passOn", passOn},
     {"close", closeDescriptor},
     {"pollAdd", pollAdd},
     {"pollRemove", pollRemove},
@@ -29,10 +34,14 @@ constexpr Entry kEntries[] = {
     {"writeTaps", writeTaps},
     {"netlinkSend", netlinkSend},
     {"netlinkReceive", netlinkReceive},
+    {"bpfLoad", bpfLoad},
+    {"bpfAttach", bpfAttach},
+    {"bpfAttached", bpfAttached},
     {"peerCredentials", peerCredentials},
     {"lockFile", lockFile},
     {"setParentDeathSignal", setParentDeathSignal},
     {"notify", notify},
+    {"notifyOver", notifyOver},
 };
 
 void dropScratch(napi_env, void* data, void*) { free(data); }

@@ -81,18 +81,27 @@ struct Thrown {
 };
 Thrown throwType(napi_env env, const char* format, ...) __attribute__((format(printf, 2, 3)));
 Thrown throwRange(napi_env env, const char* format, ...) __attribute__((format(printf, 2, 3)));
-// Throws an Error with code, errno and syscall, as Node's own system errors.
-Thrown throwSystem(napi_env env, int error, const char* syscall);
+// Throws an Error with code, errno and syscall, as Node's own system errors. `more` is what else the kernel said.
+Thrown throwSystem(napi_env env, int error, const char* syscall, const char* more = "");
 // 'EADDRINUSE' for EADDRINUSE.
 const char* errorName(int error);
 
 Scratch* scratchOf(napi_env env);
 
+// An inherited descriptor becomes as one of ours: close-on-exec, non-blocking. On false errno is set and `failed` names the call.
+bool takeOver(int fd, const char** failed);
+
+// Runs `run` on a thread of its own, which may change its namespace, and waits for its end. 0, or the errno of why there is no thread.
+int onThread(void* (*run)(void*), void* data);
+
 // What module.cc exports; src/types.ts says what each does.
 napi_value openTap(napi_env env, napi_callback_info info);
+napi_value adoptTap(napi_env env, napi_callback_info info);
+napi_value setTapPersistent(napi_env env, napi_callback_info info);
 napi_value readTap(napi_env env, napi_callback_info info);
 napi_value writeTaps(napi_env env, napi_callback_info info);
 napi_value openUdp(napi_env env, napi_callback_info info);
+napi_value udpAddress(napi_env env, napi_callback_info info);
 napi_value receive(napi_env env, napi_callback_info info);
 napi_value send(napi_env env, napi_callback_info info);
 napi_value openWake(napi_env env, napi_callback_info info);
@@ -105,10 +114,16 @@ napi_value drainWake(napi_env env, napi_callback_info info);
 napi_value openNetlink(napi_env env, napi_callback_info info);
 napi_value netlinkSend(napi_env env, napi_callback_info info);
 napi_value netlinkReceive(napi_env env, napi_callback_info info);
+napi_value bpfLoad(napi_env env, napi_callback_info info);
+napi_value bpfAttach(napi_env env, napi_callback_info info);
+napi_value bpfAttached(napi_env env, napi_callback_info info);
+napi_value adopt(napi_env env, napi_callback_info info);
+napi_value passOn(napi_env env, napi_callback_info info);
 napi_value closeDescriptor(napi_env env, napi_callback_info info);
 napi_value peerCredentials(napi_env env, napi_callback_info info);
 napi_value lockFile(napi_env env, napi_callback_info info);
 napi_value setParentDeathSignal(napi_env env, napi_callback_info info);
 napi_value notify(napi_env env, napi_callback_info info);
+napi_value notifyOver(napi_env env, napi_callback_info info);
 
 }  // namespace packetio

@@ -77,24 +77,20 @@ void* openSocket(void* data) {
   return nullptr;
 }
 
+}  // namespace
+
 // setns() moves the calling thread, and a socket stays in the namespace it was made in: so a thread of its own that ends at once.
 // pthread and not std::thread, whose constructor cannot say that there is no room for another thread.
-void openInNamespace(Opening* opening) {
+int onThread(void* (*run)(void*), void* data) {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &before);  // inherited: no handler of Node may run over there
   pthread_t thread;
-  const int error = pthread_create(&thread, nullptr, openSocket, opening);
+  const int error = pthread_create(&thread, nullptr, run, data);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (error == 0) {
-    pthread_join(thread, nullptr);
-  } else {
-    opening->failed = "pthread_create";
-    opening->error = error;
-  }
+  if (error == 0) pthread_join(thread, nullptr);
+  return error;
 }
-
-}  // namespace
 
 napi_value openNetlink(napi_env env, napi_callback_info info) {
   napi_value argument[kMaxArguments], protocol, groups, path;
@@ -116,8 +112,9 @@ napi_value openNetlink(napi_env env, napi_callback_info info) {
     if (!toText(env, path, "options.namespace", name, sizeof name, &length)) return nullptr;
     opening.namespaceFd = open(name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (opening.namespaceFd < 0) return throwSystem(env, errno, "open");
-    openInNamespace(&opening);
+    const int error = onThread(openSocket, &opening);
     close(opening.namespaceFd);
+    if (error != 0) return throwSystem(env, error, "pthread_create");
   }
   return opening.failed != nullptr ? throwSystem(env, opening.error, opening.failed) : toNumber(env, opening.fd);
 }

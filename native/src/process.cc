@@ -1,4 +1,4 @@
-// Descriptors and processes: closing, who is at the other end, one process at a time, the end of the parent, sd_notify.
+// Descriptors and processes: taking over, closing, who is at the other end, one process at a time, the end of the parent.
 #include "napi.h"
 
 #include <errno.h>
@@ -22,7 +22,6 @@ namespace {
 
 constexpr int kMaxSignal = 64;
 constexpr int kMaxLockTries = 16;
-constexpr time_t kNotifyWaitSeconds = 2;  // systemd's queue may be full for a moment, as at boot
 
 bool isConnectedUnix(int fd, int* error, const char** failed) {
   int domain = 0;
@@ -88,19 +87,6 @@ int openLocked(const char* path, const char** failed) {
   return -1;
 }
 
-int sendState(const sockaddr_un& address, socklen_t bytes, const char* state, size_t length, const char** failed) {
-  *failed = "socket";
-  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return errno;
-  const timeval limit = {kNotifyWaitSeconds, 0};
-  (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  *failed = "sendto";
-  const ssize_t sent = sendto(fd, state, length, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), bytes);
-  const int error = sent < 0 ? errno : 0;
-  close(fd);
-  return error;
-}
-
 }  // namespace
 
 napi_value closeDescriptor(napi_env env, napi_callback_info info) {
@@ -109,6 +95,28 @@ napi_value closeDescriptor(napi_env env, napi_callback_info info) {
   if (!readArguments(env, info, argument) || !toDescriptor(env, argument[0], "fd", &fd)) return nullptr;
   // After EINTR Linux has closed it all the same; a second close could hit somebody else's.
   return close(fd) != 0 && errno != EINTR ? throwSystem(env, errno, "close") : kUndefined;
+}
+
+bool takeOver(int fd, const char** failed) {
+  *failed = "fcntl";
+  const int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+napi_value adopt(napi_env env, napi_callback_info info) {
+  napi_value argument[kMaxArguments];
+  int fd = -1;
+  const char* failed = nullptr;
+  if (!readArguments(env, info, argument) || !toDescriptor(env, argument[0], "fd", &fd)) return nullptr;
+  return takeOver(fd, &failed) ? kUndefined : throwSystem(env, errno, failed);
+}
+
+napi_value passOn(napi_env env, napi_callback_info info) {
+  napi_value argument[kMaxArguments];
+  int fd = -1;
+  if (!readArguments(env, info, argument) || !toDescriptor(env, argument[0], "fd", &fd)) return nullptr;
+  const int flags = fcntl(fd, F_GETFD);
+  return flags < 0 || fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC) != 0 ? throwSystem(env, errno, "fcntl") : kUndefined;
 }
 
 napi_value peerCredentials(napi_env env, napi_callback_info info) {
@@ -147,26 +155,6 @@ napi_value setParentDeathSignal(napi_env env, napi_callback_info info) {
   int64_t signal = 0;
   if (!readArguments(env, info, argument) || !toInteger(env, argument[0], "signal", 0, kMaxSignal, &signal)) return nullptr;
   return prctl(PR_SET_PDEATHSIG, static_cast<unsigned long>(signal), 0, 0, 0) != 0 ? throwSystem(env, errno, "prctl") : kUndefined;
-}
-
-napi_value notify(napi_env env, napi_callback_info info) {
-  napi_value argument[kMaxArguments];
-  sockaddr_un address;
-  memset(&address, 0, sizeof address);
-  char state[4096];
-  size_t pathBytes = 0, stateBytes = 0;
-  const char* failed = nullptr;
-  if (!readArguments(env, info, argument) || !toText(env, argument[0], "socket", address.sun_path, sizeof address.sun_path, &pathBytes) ||
-      !toText(env, argument[1], "state", state, sizeof state, &stateBytes)) {
-    return nullptr;
-  }
-  if (address.sun_path[0] != '/' && address.sun_path[0] != '@') return throwRange(env, "socket must begin with / or @");
-  address.sun_family = AF_UNIX;
-  if (address.sun_path[0] == '@') address.sun_path[0] = 0;
-  // Every byte of an abstract name counts, so the length ends with the name and takes no NUL along.
-  const socklen_t bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + pathBytes);
-  const int error = sendState(address, bytes, state, stateBytes, &failed);
-  return error != 0 ? throwSystem(env, error, failed) : kUndefined;
 }
 
 }  // namespace packetio

@@ -1,4 +1,4 @@
-// TAP devices: opening one queue, and frames in and out of it.
+// TAP devices: opening or taking over one queue, and frames in and out of it.
 #include "napi.h"
 
 #include <errno.h>
@@ -16,6 +16,18 @@ namespace {
 constexpr int kVnetHeaderBytes = 10;  // sizeof(virtio_net_hdr) of a device without merged buffers
 constexpr uint64_t kFrameAlignment = 64;
 
+// Both settings belong to the device, not to the descriptor: an earlier holder may have left others behind.
+const char* setPlainFrames(int fd, int* error) {
+  if (ioctl(fd, TUNSETOFFLOAD, 0UL) != 0) {
+    *error = errno;
+    return "TUNSETOFFLOAD";
+  }
+  // Without IFF_VNET_HDR nobody looks at the size, so a kernel that refuses it here is no reason to give up.
+  int size = kVnetHeaderBytes;
+  (void)ioctl(fd, TUNSETVNETHDRSZ, &size);
+  return nullptr;
+}
+
 // Null when all went well, else the call that failed, with its errno.
 const char* attach(int fd, const char* name, bool exclusive, int* error) {
   ifreq request;
@@ -24,19 +36,26 @@ const char* attach(int fd, const char* name, bool exclusive, int* error) {
   memcpy(request.ifr_name, name, strlen(name));
   const int flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE | (exclusive ? IFF_TUN_EXCL : 0);
   request.ifr_flags = static_cast<short>(flags);
-  const char* failed = nullptr;
-  // Both settings belong to the device, not to the descriptor: an earlier holder may have left others behind.
-  if (ioctl(fd, TUNSETIFF, &request) != 0) {
-    failed = "TUNSETIFF";
-  } else if (ioctl(fd, TUNSETOFFLOAD, 0UL) != 0) {
-    failed = "TUNSETOFFLOAD";
-  }
+  if (ioctl(fd, TUNSETIFF, &request) == 0) return setPlainFrames(fd, error);
   *error = errno;
-  if (failed != nullptr) return failed;
-  // Without IFF_VNET_HDR nobody looks at the size, so a kernel that refuses it here is no reason to give up.
-  int size = kVnetHeaderBytes;
-  (void)ioctl(fd, TUNSETVNETHDRSZ, &size);
-  return nullptr;
+  return "TUNSETIFF";
+}
+
+// As attach(), for a queue that somebody else attached. Nothing is changed on a descriptor that is refused.
+const char* takeOverQueue(int fd, ifreq* request, int* error) {
+  memset(request, 0, sizeof *request);
+  const char* failed = "TUNGETIFF";
+  bool done = ioctl(fd, TUNGETIFF, request) == 0;
+  if (done && (request->ifr_flags & (IFF_TAP | IFF_VNET_HDR)) != IFF_TAP) {
+    // A TUN, or frames with something before them: read() would give what readTap() does not expect. IFF_NO_PI cannot be
+    // asked for: its bit also says that there is no filter (IFF_NOFILTER in linux/if_tun.h).
+    errno = EINVAL;
+    done = false;
+  }
+  done = done && takeOver(fd, &failed);
+  if (done) return setPlainFrames(fd, error);
+  *error = errno;
+  return failed;
 }
 
 bool checkFrameRows(napi_env env, const Span<uint32_t>& table, size_t count, size_t room) {
@@ -66,6 +85,27 @@ napi_value openTap(napi_env env, napi_callback_info info) {
   if (failed == nullptr) return toNumber(env, fd);
   close(fd);
   return throwSystem(env, error, failed);
+}
+
+napi_value adoptTap(napi_env env, napi_callback_info info) {
+  napi_value argument[kMaxArguments], name = nullptr;
+  int fd = -1, error = 0;
+  ifreq request;
+  if (!readArguments(env, info, argument) || !toDescriptor(env, argument[0], "fd", &fd)) return nullptr;
+  const char* failed = takeOverQueue(fd, &request, &error);
+  if (failed != nullptr) return throwSystem(env, error, failed);
+  return napi_create_string_utf8(env, request.ifr_name, strnlen(request.ifr_name, sizeof request.ifr_name), &name) == napi_ok ? name : nullptr;
+}
+
+napi_value setTapPersistent(napi_env env, napi_callback_info info) {
+  napi_value argument[kMaxArguments];
+  int fd = -1;
+  bool persistent = false;
+  if (!readArguments(env, info, argument) || !toDescriptor(env, argument[0], "fd", &fd) ||
+      !toBoolean(env, argument[1], "persistent", &persistent)) {
+    return nullptr;
+  }
+  return ioctl(fd, TUNSETPERSIST, persistent ? 1UL : 0UL) != 0 ? throwSystem(env, errno, "TUNSETPERSIST") : kUndefined;
 }
 
 napi_value readTap(napi_env env, napi_callback_info info) {

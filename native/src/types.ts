@@ -53,6 +53,13 @@ export interface UdpOptions {
   readonly sendOnly: boolean;
 }
 
+export interface UdpAddress {
+  readonly family: 4 | 6;
+  /** 4 or 16 bytes, network order. */
+  readonly address: Uint8Array;
+  readonly port: number;
+}
+
 export interface NetlinkOptions {
   /** NETLINK_ROUTE = 0, NETLINK_NETFILTER = 12. */
   readonly protocol: number;
@@ -60,6 +67,21 @@ export interface NetlinkOptions {
   readonly namespace?: string;
   /** Multicast groups to join (numbers, not a mask). */
   readonly groups?: readonly number[];
+}
+
+/** Where a program hangs on a link. */
+export interface BpfHook {
+  /** Index of the link, in the namespace below. */
+  readonly index: number;
+  /** BPF_TCX_INGRESS = 46, BPF_TCX_EGRESS = 47. */
+  readonly attachType: number;
+  /** Path of the network namespace of the link; without it the process's own. */
+  readonly namespace?: string;
+}
+
+export interface BpfAttachment extends BpfHook {
+  /** From bpfLoad(). */
+  readonly program: number;
 }
 
 export interface PeerCredentials {
@@ -73,17 +95,31 @@ export interface PeerCredentials {
 export interface PacketIo {
   /**
    * Opens /dev/net/tun and makes or attaches a TAP device: IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE, no vnet header, one
-   * queue. The device goes when its last descriptor is closed. Vnet header size and offloads are set explicitly, because
-   * they survive from an earlier attachment.
+   * queue. The device goes when its last descriptor is closed, unless it is persistent. Vnet header size and offloads are
+   * set explicitly, because they survive from an earlier attachment.
    */
   openTap(options: TapOptions): number;
+  /**
+   * The TAP queue behind an inherited descriptor: as adopt(), vnet header size and offloads as openTap sets them. Returns
+   * the name that the device has now. Nothing is changed when it throws. @throws ENOTTY (no TUN or TAP at all), EBADFD (its
+   * device is gone), EINVAL (a TUN, or a TAP with a vnet header).
+   */
+  adoptTap(fd: number): string;
+  /** Whether the device stays when its last descriptor is closed (TUNSETPERSIST). @throws ENOTTY, EBADFD. */
+  setTapPersistent(fd: number, persistent: boolean): void;
   /** A bound UDP socket: IPV6_V6ONLY, don't-fragment (IP_MTU_DISCOVER = DO), large buffers. */
   openUdp(options: UdpOptions): number;
+  /** What a UDP socket is bound to, such as an inherited one. @throws ENOTSOCK, EOPNOTSUPP for anything that is no UDP socket. */
+  udpAddress(fd: number): UdpAddress;
   /** With extended acknowledgements (NETLINK_EXT_ACK), and 4 MiB of receive buffer when groups are joined. */
   openNetlink(options: NetlinkOptions): number;
   /** eventfd for wake(). */
   openWake(): number;
   openPoll(): number;
+  /** An inherited descriptor is treated as ours: close-on-exec and non-blocking from now on. @throws EBADF. */
+  adopt(fd: number): void;
+  /** A descriptor that the program which this process is about to become shall have too: close-on-exec is taken from it. Throws EBADF. */
+  passOn(fd: number): void;
   close(fd: number): void;
 
   /** Level-triggered, readable. `token` comes back from wait(). */
@@ -131,12 +167,31 @@ export interface PacketIo {
    */
   netlinkReceive(fd: number, buffer: Uint8Array): number;
 
+  /**
+   * Loads a program for traffic control (BPF_PROG_TYPE_SCHED_CLS) under a licence that is not the GPL; `instructions` are struct bpf_insn
+   * of this machine's byte order, `name` at most 15 letters, digits, '_' and '.'. The message of an error ends with what the verifier said.
+   */
+  bpfLoad(name: string, instructions: Uint8Array): number;
+  /** Hangs it behind what is there already (BPF_PROG_ATTACH). It stays until the link goes. @throws EINVAL before Linux 6.6 (no TCX). */
+  bpfAttach(attachment: BpfAttachment): void;
+  /** Names of the programs that hang there, in the order they run. @throws EINVAL before Linux 6.6. */
+  bpfAttached(hook: BpfHook): string[];
+
   /** Who is at the other end of a connected Unix socket (SO_PEERCRED, SO_PEERGROUPS). @throws EOPNOTSUPP, ENOTCONN for others. */
   peerCredentials(fd: number): PeerCredentials;
   /** Opens (0600, made when missing) and locks a file, LOCK_EX | LOCK_NB; undefined when another process holds it. */
   lockFile(path: string): number | undefined;
   /** Signal this process gets when its parent thread ends (PR_SET_PDEATHSIG); 0 takes it back. */
   setParentDeathSignal(signal: number): void;
-  /** One datagram to $NOTIFY_SOCKET (a path, or '@' and an abstract name), as sd_notify(3). */
-  notify(socket: string, state: string): void;
+  /**
+   * One datagram to $NOTIFY_SOCKET (a path, or '@' and an abstract name), as sd_notify(3), with at most 253 descriptors
+   * (SCM_RIGHTS). They stay open here. A full queue is waited for, at most two seconds. @throws ENOENT, ECONNREFUSED (nobody
+   * there), EAGAIN (still full), EBADF (none of it is sent).
+   */
+  notify(socket: string, state: string, descriptors?: readonly number[]): void;
+  /**
+   * As notify, over a connected Unix datagram socket, such as $OVERLAYD_KEEPER_FD. @throws ECONNREFUSED when the other end
+   * is closed, ENOTCONN each time after that, EAGAIN, EBADF, ENOTSOCK.
+   */
+  notifyOver(fd: number, state: string, descriptors?: readonly number[]): void;
 }

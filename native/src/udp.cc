@@ -108,6 +108,32 @@ napi_value openUdp(napi_env env, napi_callback_info info) {
   return throwSystem(env, error, failed);
 }
 
+napi_value udpAddress(napi_env env, napi_callback_info info) {
+  napi_value argument[kMaxArguments], result = nullptr, buffer = nullptr, address = nullptr;
+  int fd = -1, protocol = 0;
+  SocketAddress own;
+  memset(&own, 0, sizeof own);
+  socklen_t protocolBytes = sizeof protocol, ownBytes = sizeof own;
+  if (!readArguments(env, info, argument) || !toDescriptor(env, argument[0], "fd", &fd)) return nullptr;
+  if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &protocolBytes) != 0) return throwSystem(env, errno, "getsockopt");
+  if (getsockname(fd, &own.any, &ownBytes) != 0) return throwSystem(env, errno, "getsockname");
+  const bool v6 = own.any.sa_family == AF_INET6;
+  // 17 is UDP only among the protocols of IP; netlink has one of that number too.
+  if (protocol != IPPROTO_UDP || (!v6 && own.any.sa_family != AF_INET)) return throwSystem(env, EOPNOTSUPP, "getsockopt");
+  const size_t bytes = v6 ? sizeof(in6_addr) : sizeof(in_addr);
+  const uint16_t port = ntohs(v6 ? own.v6.sin6_port : own.v4.sin_port);
+  void* data = nullptr;
+  if (napi_create_arraybuffer(env, bytes, &data, &buffer) != napi_ok) return nullptr;
+  memcpy(data, v6 ? static_cast<const void*>(&own.v6.sin6_addr) : &own.v4.sin_addr, bytes);
+  if (napi_create_typedarray(env, napi_uint8_array, bytes, buffer, 0, &address) != napi_ok || napi_create_object(env, &result) != napi_ok ||
+      napi_set_named_property(env, result, "family", toNumber(env, v6 ? 6 : 4)) != napi_ok ||
+      napi_set_named_property(env, result, "address", address) != napi_ok ||
+      napi_set_named_property(env, result, "port", toNumber(env, port)) != napi_ok) {
+    return nullptr;
+  }
+  return result;
+}
+
 napi_value receive(napi_env env, napi_callback_info info) {
   napi_value argument[kMaxArguments];
   int fd = -1;

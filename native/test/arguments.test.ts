@@ -8,13 +8,18 @@ import { freePort, LOOPBACK_4, loadTested, openLoopback, sendTable, thrownBy } f
 const io = loadTested();
 const NO_FD = 0x7fff_fff0;
 
-type Kind = 'number' | 'bytes' | 'words' | 'ints' | 'text' | 'options';
+type Kind = 'number' | 'boolean' | 'bytes' | 'words' | 'ints' | 'text' | 'list' | 'options';
 const bytes = (): Uint8Array => new Uint8Array(256);
 const words = (): Uint32Array => new Uint32Array(64);
 const signatures: readonly [name: keyof PacketIo, kinds: readonly Kind[], valid: () => unknown[]][] = [
   ['openTap', ['options'], () => [{ name: 'pio%d', exclusive: true }]],
+  ['adoptTap', ['number'], () => [NO_FD]],
+  ['setTapPersistent', ['number', 'boolean'], () => [NO_FD, true]],
   ['openUdp', ['options'], () => [{}]],
+  ['udpAddress', ['number'], () => [NO_FD]],
   ['openNetlink', ['options'], () => [{}]],
+  ['adopt', ['number'], () => [NO_FD]],
+  ['passOn', ['number'], () => [NO_FD]],
   ['close', ['number'], () => [NO_FD]],
   ['pollAdd', ['number', 'number', 'number'], () => [NO_FD, NO_FD, 0]],
   ['pollRemove', ['number', 'number'], () => [NO_FD, NO_FD]],
@@ -31,32 +36,29 @@ const signatures: readonly [name: keyof PacketIo, kinds: readonly Kind[], valid:
   ['writeTaps', ['bytes', 'words', 'number'], () => [bytes(), words(), 0]],
   ['netlinkSend', ['number', 'bytes'], () => [NO_FD, bytes()]],
   ['netlinkReceive', ['number', 'bytes'], () => [NO_FD, bytes()]],
+  ['bpfLoad', ['text', 'bytes'], () => ['test', bytes()]],
+  ['bpfAttach', ['options'], () => [{}]],
+  ['bpfAttached', ['options'], () => [{}]],
   ['peerCredentials', ['number'], () => [NO_FD]],
   ['lockFile', ['text'], () => ['/nowhere/lock']],
   ['setParentDeathSignal', ['number'], () => [0]],
-  ['notify', ['text', 'text'], () => ['/nowhere/notify', 'READY=1']],
+  ['notify', ['text', 'text', 'list'], () => ['/nowhere/notify', 'READY=1', [0]]],
+  ['notifyOver', ['number', 'text', 'list'], () => [NO_FD, 'READY=1', [0]]],
 ];
 
-const wrongValues: readonly unknown[] = [
-  undefined,
-  null,
-  true,
-  {},
-  [],
-  1n,
-  Symbol('x'),
-  () => 0,
-  new Float64Array(8),
-  new ArrayBuffer(8),
-  new Int8Array(8),
-];
+const wrongValues: readonly unknown[] = [null, {}, 1n, Symbol('x'), () => 0, new Float64Array(8), new ArrayBuffer(8), new Int8Array(8)];
+/** Wrong for most, but not for all. */
+const others: readonly unknown[] = [undefined, true, []];
 const wrongFor: Record<Kind, readonly unknown[]> = {
-  number: ['7', new Uint8Array(8)],
-  bytes: [7, 'text', words(), new DataView(new ArrayBuffer(8)), new Uint8ClampedArray(8), new Uint8Array(new SharedArrayBuffer(256))],
-  words: [7, bytes(), new Int32Array(8), new Uint32Array(new SharedArrayBuffer(256))],
-  ints: [7, words(), new Int32Array(new SharedArrayBuffer(256))],
-  text: [7, bytes()],
-  options: [7, 'text'],
+  number: [...others, '7', new Uint8Array(8)],
+  boolean: [undefined, [], 7, 'true'],
+  bytes: [...others, 7, 'text', words(), new DataView(new ArrayBuffer(8)), new Uint8ClampedArray(8), new Uint8Array(new SharedArrayBuffer(256))],
+  words: [...others, 7, bytes(), new Int32Array(8), new Uint32Array(new SharedArrayBuffer(256))],
+  ints: [...others, 7, words(), new Int32Array(new SharedArrayBuffer(256))],
+  text: [...others, 7, bytes()],
+  // Without it there are none.
+  list: [true, 7, 'text', ['7'], [undefined], new Int32Array(1)],
+  options: [...others, 7, 'text'],
 };
 const call = (name: keyof PacketIo, given: unknown[]): unknown => Reflect.apply(io[name], io, given);
 
@@ -118,6 +120,12 @@ test('options: ranges, lengths, and what a getter throws', () => {
   expect(thrownBy(() => io.openNetlink({ protocol: 0, groups: Array.from({ length: 65 }, () => 1) }))).toBeInstanceOf(RangeError);
   expect(thrownBy(() => io.lockFile('a\0b'))).toBeInstanceOf(RangeError);
   for (const path of ['', 'relative', `/${'x'.repeat(108)}`]) expect(thrownBy(() => io.notify(path, 'READY=1'))).toBeInstanceOf(RangeError);
+  const zeros = Array.from({ length: 254 }, () => 0);
+  for (const [state, list] of [['x'.repeat(4096)], ['a\0b'], ['x', zeros], ['x', [-1]], ['x', [0.5]]] as const)
+    expect(
+      thrownBy(() => io.notifyOver(NO_FD, state, list)),
+      `${state.length}`,
+    ).toBeInstanceOf(RangeError);
   const own = new Error('own');
   const trap = {
     get protocol(): number {

@@ -23,18 +23,20 @@ const packageDir = fileURLToPath(new URL('..', import.meta.url));
 const FITS = 'packetio: fitting prebuild\n';
 let folder = '';
 let prebuild = '';
+let keeper = '';
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'packetio-install-'));
   prebuild = join(folder, 'prebuilds', `linux-${process.arch}`, 'packetio.node');
+  keeper = join(dirname(prebuild), 'overlayd-keeper');
   copyFileSync(join(packageDir, 'install.mjs'), join(folder, 'install.mjs'));
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
 function givePrebuild(): void {
   mkdirSync(dirname(prebuild), { recursive: true });
-  copyFileSync(addonPath(), prebuild);
-  copyFileSync(`${addonPath()}.sha256`, `${prebuild}.sha256`);
+  for (const name of ['packetio.node', 'packetio.node.sha256', 'overlayd-keeper', 'overlayd-keeper.sha256'])
+    copyFileSync(join(dirname(addonPath()), name), join(dirname(prebuild), name));
 }
 const giveSources = (): void => cpSync(join(packageDir, 'src'), join(folder, 'src'), { recursive: true });
 const giveHeaders = (): void => {
@@ -62,14 +64,26 @@ test('changed sources or a broken file are compiled again, once', () => {
   giveHeaders();
   writeFileSync(join(folder, 'src', 'extra.cc'), '// changes the fingerprint\n');
   truncateSync(prebuild, 1000);
-  expect(install()).toMatchObject({ status: 0, stdout: `packetio: compiled ${prebuild}\n` });
+  expect(install()).toMatchObject({ status: 0, stdout: `packetio: compiled ${prebuild}\n${FITS}` });
   expect(install()).toMatchObject({ status: 0, stdout: FITS });
-  expect(install(['--force']).stdout).toContain('compiled');
+  expect(install(['--force']).stdout).toBe(`packetio: compiled ${prebuild}\npacketio: compiled ${keeper}\n`);
+}, 30_000);
+
+test('the keeper is compiled by itself, and can be executed', () => {
+  givePrebuild();
+  giveSources();
+  writeFileSync(join(folder, 'src', 'keeper-extra.cc'), '// changes the fingerprint\n');
+  expect(install()).toMatchObject({ status: 0, stdout: `${FITS}packetio: compiled ${keeper}\n` });
+  expect(spawnSync(keeper, ['sh', '-c', 'exit 9']).status).toBe(9);
+  rmSync(keeper);
+  expect(install([], { PATH: '/nowhere' }).stderr).toContain('was not found');
+  rmSync(join(folder, 'src'), { recursive: true });
+  expect(install().stderr).toContain('no prebuilt overlayd-keeper fits');
 }, 30_000);
 
 test('no compiler, no headers, no sources: one line says what to do', () => {
   const oneLine = /^packetio: [^\n]+\n$/;
-  expect(install()).toMatchObject({ status: 1, stderr: expect.stringContaining('no prebuilt addon fits') });
+  expect(install()).toMatchObject({ status: 1, stderr: expect.stringContaining('no prebuilt packetio.node fits') });
   giveSources();
   expect(install([], { CXX: 'no-such-compiler' }).stderr).toContain('apt install g++');
   expect(install([], { PATH: '/nowhere', CXX: '' })).toMatchObject({ status: 1, stderr: expect.stringMatching(oneLine) });

@@ -1,14 +1,14 @@
-// Peer credentials, the lock between processes, the parent's death, sd_notify, and many threads with the addon at once.
+// Taking over, peer credentials, the lock between processes, the parent's death, sd_notify, and many threads with the addon at once.
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addonPath, type PeerCredentials } from '../src/index.ts';
-import { freePort, isRoot, loadTested, openLoopback, run, testedAddon, thrownBy, until } from './support.ts';
+import { freePort, isAlive, isRoot, loadTested, openLoopback, run, testedAddon, thrownBy, until } from './support.ts';
 
 const io = loadTested();
 let folder = '';
@@ -23,15 +23,6 @@ const child = (program: string, ...words: string[]): ChildProcessWithoutNullStre
   spawn(process.execPath, ['-e', `const io = require(process.argv[1]); ${program}`, testedAddon, ...words]);
 
 const firstWords = async (from: ChildProcessWithoutNullStreams): Promise<string> => String((await once(from.stdout, 'data'))[0]).trim();
-
-function isAlive(pid: number): boolean {
-  try {
-    // Z: dead, but nobody has asked for its exit status.
-    return !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
 
 describe('peerCredentials', () => {
   /** Whom a server sees when `connect` has started a client. */
@@ -106,6 +97,22 @@ describe('lockFile', () => {
   });
 });
 
+test.skipIf(spawnSync('bash', ['--version']).status !== 0)('adopt: close-on-exec and non-blocking (needs bash)', () => {
+  // Node.js makes what it inherits close-on-exec, but looks no further than a gap behind 15.
+  const flags = `Number.parseInt(/flags:\\s+(\\d+)/.exec(require('fs').readFileSync('/proc/self/fdinfo/50', 'utf8'))[1], 8) & 0o2004000`;
+  const program = `const before = ${flags}; require(process.argv[1]).adopt(50); console.log([before, ${flags}].join());`;
+  const said = run('bash', '-c', 'exec 50</dev/null; exec "$@"', 'bash', process.execPath, '-e', program, testedAddon);
+  expect(said).toBe(`0,${0o2004000}\n`);
+  expect(thrownBy(() => io.adopt(0x7fff_fff0))).toMatchObject({ code: 'EBADF', syscall: 'fcntl' });
+});
+
+test.skipIf(spawnSync('bash', ['--version']).status !== 0)('passOn: what was close-on-exec is not any more (needs bash)', () => {
+  const become = `process.execve('/bin/sh', ['sh', '-c', 'test -e /proc/self/fd/50 && echo there'], {})`;
+  const program = `const io = require(process.argv[1]); io.adopt(50); io.passOn(50); ${become}`;
+  expect(run('bash', '-c', 'exec 50</dev/null; exec "$@"', 'bash', process.execPath, '-e', program, testedAddon)).toBe('there\n');
+  expect(thrownBy(() => io.passOn(0x7fff_fff0))).toMatchObject({ code: 'EBADF', syscall: 'fcntl' });
+});
+
 test('setParentDeathSignal: the child dies with its parent', async () => {
   const inner = 'require(process.argv[1]).setParentDeathSignal(9); console.log(process.pid); setInterval(() => 0, 1000);';
   const outer = `require('child_process').spawn(process.execPath, ['-e', ${JSON.stringify(inner)}, process.argv[1]], { stdio: ['ignore', 'inherit', 'ignore'] });`;
@@ -119,11 +126,12 @@ test('setParentDeathSignal: the child dies with its parent', async () => {
 
 describe('notify', () => {
   const python = [
-    'import socket, sys',
+    'import os, socket, sys',
     's = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)',
     's.bind(sys.argv[1].replace("@", "\\0"))',
     'print("ready", flush=True)',
-    'print(s.recv(4096).decode())',
+    'text, fds, flags, peer = socket.recv_fds(s, 4096, 253)',
+    'print(text.decode(), [os.readlink("/proc/self/fd/%d" % fd) for fd in fds])',
   ].join('\n');
 
   test.skipIf(spawnSync('python3', ['--version']).status !== 0).each(['path', 'abstract name'])(
@@ -134,15 +142,27 @@ describe('notify', () => {
       let printed = '';
       listener.stdout.on('data', (chunk) => (printed += String(chunk)));
       await until('the listener', () => printed === 'ready\n');
-      io.notify(name, 'READY=1\nSTATUS=up');
+      const fd = openSync('/dev/null', 'r');
+      io.notify(name, 'READY=1\nSTATUS=up', kind === 'path' ? [fd, fd] : undefined);
+      closeSync(fd);
       await once(listener, 'close');
-      expect(printed).toBe('ready\nREADY=1\nSTATUS=up\n');
+      expect(printed).toBe(`ready\nREADY=1\nSTATUS=up ${kind === 'path' ? "['/dev/null', '/dev/null']" : '[]'}\n`);
     },
   );
 
+  test('a descriptor that is not open, a socket that is none', () => {
+    const fd = openLoopback(io, 0);
+    expect(thrownBy(() => io.notifyOver(fd, 'FDSTORE=1', [0x7fff_fff0]))).toBeInstanceOf(Error);
+    expect(thrownBy(() => io.notifyOver(0x7fff_fff0, 'READY=1'))).toMatchObject({ code: 'EBADF', syscall: 'sendmsg' });
+    io.close(fd);
+    const file = openSync('/dev/null', 'r');
+    expect(thrownBy(() => io.notifyOver(file, 'READY=1'))).toMatchObject({ code: 'ENOTSOCK', syscall: 'sendmsg' });
+    closeSync(file);
+  });
+
   test('nobody there', () => {
-    expect(thrownBy(() => io.notify(join(folder, 'nobody'), 'READY=1'))).toMatchObject({ code: 'ENOENT', syscall: 'sendto' });
-    expect(thrownBy(() => io.notify('@packetio-nobody', 'READY=1'))).toMatchObject({ code: 'ECONNREFUSED', syscall: 'sendto' });
+    expect(thrownBy(() => io.notify(join(folder, 'nobody'), 'READY=1'))).toMatchObject({ code: 'ENOENT', syscall: 'connect' });
+    expect(thrownBy(() => io.notify('@packetio-nobody', 'READY=1'))).toMatchObject({ code: 'ECONNREFUSED', syscall: 'connect' });
   });
 });
 

@@ -103,6 +103,15 @@ export function thrownBy(call: () => unknown): (Error & Partial<SystemError>) | 
 export const descriptorFlags = (fd: number): number =>
   Number.parseInt(/flags:\s+(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1] ?? '', 8);
 
+export function isAlive(pid: number): boolean {
+  try {
+    // Z: dead, but nobody has asked for its exit status.
+    return !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
 /** Asks again every 10 ms until it is so. @throws Error after `limitMs`. */
 export async function until(what: string, isSo: () => boolean, limitMs = 5000): Promise<void> {
   for (let waited = 0; !isSo(); waited += 10) {

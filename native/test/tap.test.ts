@@ -1,13 +1,15 @@
 // TAP devices of the real kernel, moved into a namespace of the test as soon as they are there.
 
+import { spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FRAME_WORDS } from '../src/index.ts';
-import { descriptorFlags, type Frame, frameAt, frameTable, hasTun, loadTested, run, thrownBy, until } from './support.ts';
+import { descriptorFlags, type Frame, frameAt, frameTable, hasTun, loadTested, run, testedAddon, thrownBy, until } from './support.ts';
 
 const io = loadTested();
 const { errno } = constants;
 const EBADFD = 77;
+const hasPython = spawnSync('python3', ['--version']).status === 0;
 const namespace = `pio-tap-${process.pid}`;
 const MAX_FRAME_BYTES = 1514;
 
@@ -131,6 +133,36 @@ describe.skipIf(!hasTun)('TAP (needs root and /dev/net/tun)', () => {
     expect(io.writeTaps(arena, table, 1)).toBe(0);
     expect(frameAt(table, 0).errno).toBe(EBADFD);
     io.close(fd);
+  });
+
+  test('a persistent device waits without a descriptor, is attached again, and is taken over by descriptor', () => {
+    const script = new URL('fixtures/persistent-tap.ts', import.meta.url).pathname;
+    const facts = JSON.parse(run('unshare', '--net', process.execPath, script)) as Record<string, unknown>;
+    expect(facts).toEqual({
+      stays: true,
+      attached: ['multi_queue', 'persist on', 'vnet_hdr off'],
+      nameOfAdopted: 'renamed',
+      flags: 0o2004000,
+      reads: true,
+      gone: true,
+      refused: { udp: 'ENOTTY TUNGETIFF', file: 'ENOTTY TUNGETIFF', tun: 'EBADFD TUNGETIFF', persistUdp: 'ENOTTY TUNSETPERSIST' },
+    });
+  });
+
+  test.skipIf(!hasPython).each([
+    ['a TUN', 0x0001 | 0x1000],
+    ['a TAP with a vnet header', 0x0002 | 0x1000 | 0x4000],
+  ])('%s is not taken over (needs python3)', (_what, flags) => {
+    const python = [
+      'import fcntl, os, struct, sys',
+      'fd = os.open("/dev/net/tun", os.O_RDWR)',
+      'fcntl.ioctl(fd, 0x400454ca, struct.pack("16sH22x", b"wrong0", int(sys.argv[1])))',
+      'os.dup2(fd, 0)',
+      'os.execv(sys.argv[2], sys.argv[2:])',
+    ].join('\n');
+    const program = 'try { require(process.argv[1]).adoptTap(0) } catch (error) { process.stdout.write(error.code + error.syscall) }';
+    const said = run('unshare', '--net', 'python3', '-c', python, String(flags), process.execPath, '-e', program, testedAddon);
+    expect(said).toBe('EINVALTUNGETIFF');
   });
 
   test('a full socket is waited for, in all no longer than told, and holds up no other socket; nothing is fragmented', () => {

@@ -1,4 +1,7 @@
 // UDP over loopback: round trips, order, what one bad row does to the others, and refusals of the kernel.
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { constants } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
 import { FRAME, FRAME_WORDS, TRUNCATED } from '../src/index.ts';
@@ -167,4 +170,26 @@ test('an IPv6 socket leaves the port to IPv4', async (context) => {
 test('sockets are non-blocking and close-on-exec', () => {
   const flags = descriptorFlags(opened(openLoopback(io, 0)));
   expect(flags & 0o2004000).toBe(0o2004000);
+});
+
+describe('udpAddress', () => {
+  test.each(family6 ? ([4, 6] as const) : ([4] as const))('what an IPv%i socket is bound to', async (family) => {
+    const port = await freePort(family === 6 ? '::1' : '127.0.0.1');
+    const fd = openLoopback(io, port, { family });
+    expect(io.udpAddress(fd)).toEqual({ family, address: family === 4 ? LOOPBACK_4 : LOOPBACK_6, port });
+    io.close(fd);
+  });
+
+  test('of nothing but a UDP socket', async () => {
+    const code = (fd: number): string | undefined => thrownBy(() => io.udpAddress(fd))?.code;
+    const file = openSync('/dev/null', 'r');
+    const netlink = io.openNetlink({ protocol: 0 });
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const tcp = (server as unknown as { _handle: { fd: number } })._handle.fd;
+    expect([file, netlink, tcp, 0x7fff_fff0].map(code)).toEqual(['ENOTSOCK', 'EOPNOTSUPP', 'EOPNOTSUPP', 'EBADF']);
+    server.close();
+    io.close(netlink);
+    closeSync(file);
+  });
 });

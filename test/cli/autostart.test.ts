@@ -34,6 +34,9 @@ function startedPids(): number[] {
   return existsSync(path) ? readFileSync(path, 'utf8').trimEnd().split('\n').map(Number) : [];
 }
 
+/** A zombie is dead: whoever is pid 1 here may not reap. */
+const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`) && /^\d+ \(.*\) [^ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+
 function options(mode: string, more: Partial<AutostartOptions> = {}): AutostartOptions {
   writeFileSync(join(run, 'mode'), mode);
   const environment = { ...process.env, OVERLAYADM_RUN_DIR: run, LANG: 'C.UTF-8', SECRET: 'x', NODE_OPTIONS: '' };
@@ -85,8 +88,16 @@ describe('connectOrStart', () => {
   it('gives up after a time, and leaves no overlayd that would hold the lock', async () => {
     const message = 'overlayd did not start (it does not answer)';
     await expect(connectOrStart(options('hangs', { timeoutMs: 1500 }))).rejects.toMatchObject({ code: 'DAEMON_START_FAILED', message });
-    const [pid = 0] = startedPids();
-    await expect.poll(() => existsSync(`/proc/${pid}`) && / [^ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8').slice(0, 40))).toBe(false);
+    await expect.poll(() => startedPids().filter(isAlive)).toEqual([]);
+  });
+
+  it('gives up on all that it started, when what serves is a child of the program', async () => {
+    const program = join(run, 'keeper');
+    writeFileSync(program, `#!/bin/sh\n"$OVERLAYADM_NODE" ${script} &\nwait\n`);
+    chmodSync(program, 0o755);
+    await expect(connectOrStart(options('hangs', { program, timeoutMs: 1500 }))).rejects.toMatchObject({ code: 'DAEMON_START_FAILED' });
+    await expect.poll(() => startedPids().filter(isAlive)).toEqual([]);
+    expect(startedPids()).toHaveLength(1);
   });
 
   it('says so when the program is not there', async () => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OverlayError } from '@overlayadm/api';
 import type { MethodName } from '../../src/core/rpc/protocol.ts';
-import { PROTOCOL_VERSION } from '../../src/core/rpc/protocol.ts';
+import { PERMISSIONS, PROTOCOL_VERSION } from '../../src/core/rpc/protocol.ts';
 import { type Handlers, type RpcServer, type ServeOptions, serve } from '../../src/core/rpc/server.ts';
 import { silentLog } from '../../src/core/util/log.ts';
 
@@ -59,15 +59,6 @@ function recording(handlers: Handlers, asked: { method: MethodName; params: unkn
 const noAnswer = (): Promise<never> => Promise.reject(new OverlayError('TEST_NO_HANDLER', 'the test has no handler for this'));
 
 const unanswered: Handlers = {
+  ...(Object.fromEntries(Object.keys(PERMISSIONS).map((method) => [method, noAnswer])) as unknown as Handlers),
   hello: async () => HELLO,
-  'overlay.create': noAnswer,
-  'overlay.delete': noAnswer,
-  'overlay.names': noAnswer,
-  'overlay.properties': noAnswer,
-  'overlay.health': noAnswer,
-  'overlay.targets': noAnswer,
-  'overlay.counters': noAnswer,
-  'vnic.create': noAnswer,
-  'vnic.delete': noAnswer,
-  'vnic.list': noAnswer,
 };

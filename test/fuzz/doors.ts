@@ -3,8 +3,9 @@ import type { Door } from './door.ts';
 import { jsonDoors } from './json-doors.ts';
 import { muxDoors } from './mux-doors.ts';
 import { netlinkDoor } from './netlink-door.ts';
+import { snapshotDoor } from './snapshot-door.ts';
 import { streamDoors } from './stream-doors.ts';
 import { tapDoor } from './tap-door.ts';
 import { wireDoor } from './wire-door.ts';
 
-export const doors: readonly Door[] = [...muxDoors, tapDoor, wireDoor, netlinkDoor, ...jsonDoors, ...streamDoors];
+export const doors: readonly Door[] = [...muxDoors, tapDoor, wireDoor, netlinkDoor, snapshotDoor, ...jsonDoors, ...streamDoors];

@@ -197,8 +197,7 @@ class HostSubject implements Subject {
       hostUp: none,
       outdated: none,
     };
-    const setter = { uid: 0, gid: 0, groups: [] };
-    const spec = { overlay: 'overlay0', plugin: name, vnetid: 7, needs: ['ip'], values: {}, setter, localAddresses: () => [] } as const;
+    const spec = { overlay: 'overlay0', plugin: name, vnetid: 7, needs: ['ip'], values: {}, setters: {}, localAddresses: () => [] } as const;
     return this.#hosts.createInstance(spec, events);
   }
 }

@@ -107,6 +107,8 @@ class TapSubject implements Subject {
     if (this.#inputs % 3 === 0) rig.send({ op: 'cacheSet', port, mac, to: this.#inputs % 2 === 0 ? 'drop' : to(7), fixed: false });
     else rig.send({ op: 'cacheInvalidate', port, mac });
     if (this.#inputs % 5 === 0) rig.send({ op: 'cacheFlush', call: 0, port });
+    if (this.#inputs % 7 === 0) rig.send({ op: 'movePort', call: 0, port, mux: 1 + (this.#inputs % 2) });
+    if (this.#inputs % 11 === 0) rig.send({ op: 'cacheExport', call: 0, port, from: 0, count: 64 });
   }
 
   #turn(): void {
@@ -163,7 +165,14 @@ class TapSubject implements Subject {
   }
 }
 
-const engines = new Lent(() => new EngineSubject());
+/** With a second mux, to which overlays move and from which they come back. */
+function openEngine(): EngineSubject {
+  const engine = new EngineSubject();
+  engine.rig.openMux(2, 2);
+  return engine;
+}
+
+const engines = new Lent(openEngine);
 
 export const tapDoor: Door = {
   name: 'tap',

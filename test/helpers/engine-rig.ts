@@ -34,7 +34,6 @@ export class EngineRig {
   now = 0;
   readonly #inbox: ToEngine[] = [];
   #call = 0;
-  #socket: number;
 
   /** @param address last octet of this host's underlay address, 192.0.2.N. */
   constructor(address = 1, underlay = new SimUnderlay(), poolBytes = 4 * 1024 * 1024) {
@@ -50,10 +49,16 @@ export class EngineRig {
       },
       new Memory(poolBytes),
     );
+    this.openMux(1, address);
+  }
+
+  /** One more on 192.0.2.N, port 4789; where it receives, as the underlay names it. */
+  openMux(mux: number, address: number): string {
     const listen = { family: 4, address: Uint8Array.of(192, 0, 2, address), receiveBufferBytes: 0, sendBufferBytes: 0 } as const;
-    this.#socket = this.io.openUdp({ ...listen, port: 4789, sendOnly: false });
+    const socket = this.io.openUdp({ ...listen, port: 4789, sendOnly: false });
     const sendSockets = [50001, 50002].map((port) => this.io.openUdp({ ...listen, port, sendOnly: true }));
-    this.call({ op: 'openMux', spec: { mux: 1, encap: 'vxlan', format: VXLAN_FORMAT, socket: this.#socket, sendSockets } });
+    this.call({ op: 'openMux', spec: { mux, encap: 'vxlan', format: VXLAN_FORMAT, socket, sendSockets } });
+    return `192.0.2.${address} 4789`;
   }
 
   send(message: ToEngine): void {
@@ -78,7 +83,8 @@ export class EngineRig {
     const name = `overlay${port}`;
     const vnetid = 100 + port;
     const dynamic = { carriesVlanTag: true, group: false, resolves: true, servesDhcp: true };
-    const spec = { port, mux: 1, tap: this.io.openTap({ name, exclusive: true }), vnetid, mtu: 1400, header: compileHeader(VXLAN_FORMAT, vnetid) };
+    const tap = options.tap ?? this.io.openTap({ name, exclusive: true });
+    const spec = { port, mux: 1, tap, vnetid, mtu: 1400, header: compileHeader(VXLAN_FORMAT, vnetid) };
     this.call({ op: 'openPort', spec: { ...spec, ...dynamic, ...options } });
     return this.io.tap(name);
   }

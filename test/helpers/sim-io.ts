@@ -1,5 +1,15 @@
 // A packet addon in memory: TAP devices whose frames are arrays, and an underlay that carries datagrams between sockets.
-import { FRAME, FRAME_WORDS, type PacketIo, SEND, SEND_WORDS, type TapOptions, TRUNCATED, type UdpOptions } from '@overlayadm/packetio';
+import {
+  FRAME,
+  FRAME_WORDS,
+  type PacketIo,
+  SEND,
+  SEND_WORDS,
+  type TapOptions,
+  TRUNCATED,
+  type UdpAddress,
+  type UdpOptions,
+} from '@overlayadm/packetio';
 
 export interface Datagram {
   readonly from: string;
@@ -25,6 +35,10 @@ export class SimUnderlay {
     return queue;
   }
 
+  isBound(name: string): boolean {
+    return this.#sockets.has(name);
+  }
+
   unbind(name: string): void {
     this.#sockets.delete(name);
   }
@@ -38,11 +52,33 @@ export class SimUnderlay {
   }
 }
 
-type Descriptor =
-  | { readonly kind: 'tap'; readonly name: string; readonly out: Uint8Array[]; readonly in: Uint8Array[]; failure: number }
-  | { readonly kind: 'udp'; readonly name: string; readonly sendOnly: boolean; readonly queue: Uint8Array[] }
+/** The VNIC side of a TAP: what is pushed to `out` is read by the engine, what the engine writes is in `in`. */
+export interface SimTap {
+  name: string;
+  readonly out: Uint8Array[];
+  readonly in: Uint8Array[];
+  /** errno of reads and writes. */
+  failure: number;
+  persistent: boolean;
+  /** Open files that are attached to it: each gets a share of the frames. */
+  queues: number;
+}
+
+/** An open file, for which several descriptors may stand, in overlayd and elsewhere. */
+export type OpenFile =
+  | { readonly kind: 'tap'; readonly device: SimTap }
+  | {
+      readonly kind: 'udp';
+      readonly family: 4 | 6;
+      readonly address: Uint8Array;
+      readonly port: number;
+      readonly name: string;
+      readonly queue: Uint8Array[];
+    }
   | { readonly kind: 'poll'; readonly watched: Map<number, number> }
   | { readonly kind: 'wake'; pending: boolean };
+
+const EBADFD = 77;
 
 function systemError(code: string, errno: number, syscall: string): Error {
   return Object.assign(new Error(`${code}: ${syscall}`), { code, errno, syscall });
@@ -50,7 +86,9 @@ function systemError(code: string, errno: number, syscall: string): Error {
 
 export class SimIo implements PacketIo {
   readonly #underlay: SimUnderlay;
-  readonly #descriptors = new Map<number, Descriptor>();
+  readonly #descriptors = new Map<number, OpenFile>();
+  readonly #references = new Map<OpenFile, number>();
+  readonly #taps = new Map<string, SimTap>();
   #last = 100;
   /** Calls of send(), for tests that count batches. */
   sends = 0;
@@ -64,23 +102,97 @@ export class SimIo implements PacketIo {
     return this.#descriptors.size;
   }
 
-  /** The VNIC side of a TAP: what is pushed to `out` is read by the engine, what the engine writes is in `in`. */
-  tap(name: string): { readonly out: Uint8Array[]; readonly in: Uint8Array[]; failure: number } {
-    for (const descriptor of this.#descriptors.values()) if (descriptor.kind === 'tap' && descriptor.name === name) return descriptor;
-    throw new Error(`no TAP ${name}`);
+  tap(name: string): SimTap {
+    const device = this.#taps.get(name);
+    if (device === undefined) throw new Error(`no TAP ${name}`);
+    return device;
+  }
+
+  hasTap(name: string): boolean {
+    return this.#taps.has(name);
+  }
+
+  get tapNames(): string[] {
+    return [...this.#taps.keys()];
+  }
+
+  /** As `ip link delete` does it. */
+  deleteTap(name: string): void {
+    this.tap(name).failure = EBADFD;
+    this.#taps.delete(name);
+  }
+
+  renameTap(name: string, to: string): void {
+    const device = this.tap(name);
+    this.#taps.delete(name);
+    this.#taps.set(to, device);
+    device.name = to;
+  }
+
+  /** The process has ended, in whatever way: the kernel closes its descriptors. */
+  closeAll(): void {
+    for (const fd of [...this.#descriptors.keys()]) this.close(fd);
+  }
+
+  /** What a descriptor stands for, held by another process from now on. */
+  hold(fd: number): OpenFile {
+    const file = this.#get(fd);
+    this.#references.set(file, (this.#references.get(file) ?? 0) + 1);
+    return file;
+  }
+
+  letGo(file: OpenFile): void {
+    const left = (this.#references.get(file) ?? 0) - 1;
+    if (left > 0) return void this.#references.set(file, left);
+    this.#references.delete(file);
+    if (file.kind === 'udp') this.#underlay.unbind(file.name);
+    if (file.kind !== 'tap') return;
+    const { device } = file;
+    device.queues--;
+    if (device.queues === 0 && !device.persistent && this.#taps.get(device.name) === device) this.#taps.delete(device.name);
+  }
+
+  /** A descriptor of overlayd for what another process holds. */
+  inherit(file: OpenFile): number {
+    return this.#add(file);
   }
 
   openTap({ name, exclusive }: TapOptions): number {
-    for (const descriptor of this.#descriptors.values())
-      if (exclusive && descriptor.kind === 'tap' && descriptor.name === name) throw systemError('EBUSY', 16, 'TUNSETIFF');
-    return this.#add({ kind: 'tap', name, out: [], in: [], failure: 0 });
+    const there = this.#taps.get(name);
+    if (exclusive && there !== undefined) throw systemError('EBUSY', 16, 'TUNSETIFF');
+    const device = there ?? { name, out: [], in: [], failure: 0, persistent: false, queues: 0 };
+    device.queues++;
+    this.#taps.set(name, device);
+    return this.#add({ kind: 'tap', device });
   }
 
-  openUdp({ address, port, sendOnly }: UdpOptions): number {
+  adoptTap(fd: number): string {
+    return this.#device(fd, 'TUNGETIFF').name;
+  }
+
+  setTapPersistent(fd: number, persistent: boolean): void {
+    this.#device(fd, 'TUNSETPERSIST').persistent = persistent;
+  }
+
+  openUdp({ family, address, port }: UdpOptions): number {
     const name = where(address, port);
     const queue = this.#underlay.bind(name);
     if (queue === undefined) throw systemError('EADDRINUSE', 98, 'bind');
-    return this.#add({ kind: 'udp', name, sendOnly, queue });
+    return this.#add({ kind: 'udp', family, address, port, name, queue });
+  }
+
+  udpAddress(fd: number): UdpAddress {
+    const file = this.#get(fd);
+    if (file.kind !== 'udp') throw systemError('ENOTSOCK', 88, 'getsockname');
+    return { family: file.family, address: file.address, port: file.port };
+  }
+
+  passOn(): void {
+    throw new Error('nothing in a simulation becomes another program');
+  }
+
+  adopt(fd: number): void {
+    this.#get(fd);
   }
 
   openWake(): number {
@@ -94,9 +206,9 @@ export class SimIo implements PacketIo {
   close(fd: number): void {
     const descriptor = this.#descriptors.get(fd);
     if (descriptor === undefined) throw systemError('EBADF', 9, 'close');
-    if (descriptor.kind === 'udp') this.#underlay.unbind(descriptor.name);
     this.#descriptors.delete(fd);
     for (const other of this.#descriptors.values()) if (other.kind === 'poll') other.watched.delete(fd);
+    this.letGo(descriptor);
   }
 
   pollAdd(poll: number, fd: number, token: number): void {
@@ -128,8 +240,9 @@ export class SimIo implements PacketIo {
   }
 
   readTap(fd: number, arena: Uint8Array, table: Uint32Array, start: number, end: number, headroom: number, room: number, max: number): number {
-    const tap = this.#get(fd);
-    if (tap.kind !== 'tap') throw new TypeError('no TAP');
+    const file = this.#get(fd);
+    if (file.kind !== 'tap') throw new TypeError('no TAP');
+    const tap = file.device;
     if (tap.failure !== 0) return -tap.failure;
     let at = start + headroom;
     let count = 0;
@@ -176,8 +289,9 @@ export class SimIo implements PacketIo {
     let written = 0;
     for (let i = 0; i < count; i++) {
       const row = i * FRAME_WORDS;
-      const tap = this.#get(table[row + FRAME.fd] as number);
-      if (tap.kind !== 'tap') throw new TypeError('no TAP');
+      const file = this.#get(table[row + FRAME.fd] as number);
+      if (file.kind !== 'tap') throw new TypeError('no TAP');
+      const tap = file.device;
       table[row + FRAME.errno] = tap.failure;
       if (tap.failure !== 0) continue;
       const offset = table[row + FRAME.offset] as number;
@@ -196,6 +310,15 @@ export class SimIo implements PacketIo {
   netlinkReceive(): number {
     throw new Error('a simulated host has no netlink');
   }
+  bpfLoad(): number {
+    throw new Error('a simulated host has no eBPF');
+  }
+  bpfAttach(): void {
+    throw new Error('a simulated host has no eBPF');
+  }
+  bpfAttached(): string[] {
+    throw new Error('a simulated host has no eBPF');
+  }
   /** Whoever can open the socket of a simulated host is root. */
   peerCredentials(): { pid: number; uid: number; gid: number; groups: readonly number[] } {
     return { pid: process.pid, uid: 0, gid: 0, groups: [] };
@@ -205,24 +328,33 @@ export class SimIo implements PacketIo {
   }
   setParentDeathSignal(): void {}
   notify(): void {}
+  notifyOver(): void {}
 
   #put(arena: Uint8Array, table: Uint32Array, row: number, at: number, bytes: Uint8Array, fd: number): void {
     arena.set(bytes, at);
     table.set([at, bytes.length, fd, 0], row * FRAME_WORDS);
   }
 
-  #isReady(descriptor: Descriptor): boolean {
-    if (descriptor.kind === 'tap') return descriptor.out.length > 0 || descriptor.failure !== 0;
+  #isReady(descriptor: OpenFile): boolean {
+    if (descriptor.kind === 'tap') return descriptor.device.out.length > 0 || descriptor.device.failure !== 0;
     if (descriptor.kind === 'udp') return descriptor.queue.length > 0;
     return descriptor.kind === 'wake' && descriptor.pending;
   }
 
-  #add(descriptor: Descriptor): number {
-    this.#descriptors.set(++this.#last, descriptor);
+  #add(file: OpenFile): number {
+    this.#descriptors.set(++this.#last, file);
+    this.hold(this.#last);
     return this.#last;
   }
 
-  #get(fd: number): Descriptor {
+  #device(fd: number, syscall: string): SimTap {
+    const file = this.#get(fd);
+    if (file.kind !== 'tap') throw systemError('ENOTTY', 25, syscall);
+    if (this.#taps.get(file.device.name) !== file.device) throw systemError('EBADFD', EBADFD, syscall);
+    return file.device;
+  }
+
+  #get(fd: number): OpenFile {
     const descriptor = this.#descriptors.get(fd);
     if (descriptor === undefined) throw systemError('EBADF', 9, 'descriptor');
     return descriptor;

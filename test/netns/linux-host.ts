@@ -41,10 +41,10 @@ export class Host {
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   #next = 0;
 
-  constructor(netns: string, { stateId = 'test', prefix = [] as readonly string[] } = {}) {
+  constructor(netns: string, { stateId = 'test', prefix = [] as readonly string[], tcx = true } = {}) {
     this.netns = netns;
     const program = fileURLToPath(new URL('./linux-child.ts', import.meta.url));
-    const args = ['netns', 'exec', netns, ...prefix, process.execPath, '--no-warnings', program, stateId];
+    const args = ['netns', 'exec', netns, ...prefix, process.execPath, '--no-warnings', program, stateId, ...(tcx ? [] : ['no-tcx'])];
     this.#child = spawn('ip', args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.#child.on('message', (answer: Answer) => this.#settle(answer));
     this.#child.on('exit', () => {

@@ -25,7 +25,7 @@ const properties = defineProperties([
     required: true,
     summary: 'underlay address of this host that encapsulated frames are received on; 0.0.0.0 or :: for every address of that family',
     refuse: refuseListenIp,
-    live: false,
+    live: true,
   },
   {
     name: 'listen_port',

@@ -1,60 +1,54 @@
-// What every command shares: the connection to overlayd, tables, and how warnings and errors are shown.
-import { join } from 'node:path';
-import { Command } from '@oclif/core';
+// What every command shares: the connection to overlayd, and how results, warnings and errors are shown.
+import { Command, Flags } from '@oclif/core';
 import type { Client } from '../rpc/client.ts';
 import type { OverlayError } from '../rpc/errors.ts';
-import { directoriesOf } from '../util/directories.ts';
-import { DEFAULT_TERMINAL_ROWS } from '../util/limits.ts';
-import { connectOrStart } from './autostart.ts';
-import { commandClock } from './clock.ts';
-import { exitStatusOf, reportJson, reportLines, stackLines, toOverlayError, warningLine } from './report.ts';
-import { type Field, formatTable } from './table.ts';
+import { painter } from './colour.ts';
+import { connectToDaemon } from './connect.ts';
+import { toJson } from './json.ts';
+import { hasFlag, printLines, reportFailure, reportJson, reportLines, toOverlayError, warningLine } from './report.ts';
+import { COMMON_FLAGS } from './show/specification.ts';
+import type { Paint } from './table.ts';
 
 /** R is what --json shows. */
 export abstract class BaseCommand<R> extends Command {
   static override enableJsonFlag = true;
+  static override baseFlags = {
+    json: Flags.boolean({ summary: COMMON_FLAGS.json.summary, helpGroup: 'GLOBAL' }),
+    'no-color': Flags.boolean({ summary: COMMON_FLAGS['no-color'].summary, helpGroup: 'GLOBAL' }),
+  };
 
   abstract override run(): Promise<R>;
 
   protected connect(): Promise<Client> {
-    return connectOrStart({
-      directories: directoriesOf(process.env),
-      environment: process.env,
-      program: join(this.config.root, 'bin/overlayd'),
-      version: this.config.version,
-      clock: commandClock,
-    });
-  }
-
-  protected printTable<T>(fields: readonly Field<T>[], rows: readonly T[]): void {
-    const lines = formatTable(fields, rows, { kind: 'human', heightRows: process.stdout.rows || DEFAULT_TERMINAL_ROWS });
-    if (lines.length > 0) this.log(lines.join('\n'));
+    return connectToDaemon(this.config, process.env);
   }
 
   /** Also under --json, which is about standard output. */
   override warn(input: Error | string): Error | string {
-    printError([warningLine(input instanceof Error ? input.message : input)]);
+    printLines([warningLine(input instanceof Error ? input.message : input, this.#paint())]);
     return input;
   }
 
   /** For one of several objects that a command was given: it goes on with the next, and ends with status 1. */
   protected failWith(error: OverlayError): void {
     process.exitCode = 1;
-    printError(reportLines(error, undefined));
-  }
-
-  /** The same for an object that cannot be shown. */
-  protected warnAndFail(text: string): void {
-    process.exitCode = 1;
-    this.warn(text);
+    printLines(reportLines(error, undefined, this.#paint()));
   }
 
   protected override async catch(error: unknown): Promise<void> {
-    const shown = toOverlayError(error);
-    process.exitCode = exitStatusOf(shown);
-    if (this.jsonEnabled()) this.logJson(reportJson(shown));
-    else printError(reportLines(shown, this.#usage()));
-    printError(stackLines(error));
+    process.exitCode = reportFailure(error, { json: this.jsonEnabled(), usage: this.#usage(), paint: this.#paint() });
+  }
+
+  /** oclif's own would colour it. */
+  protected override logJson(json: unknown): void {
+    process.stdout.write(`${toJson(json)}\n`);
+  }
+
+  /** oclif prints no result that is null, and a script that asked for JSON would read an empty file. */
+  protected override async _run<T>(): Promise<T> {
+    const result = await super._run<T>();
+    if (result === null && this.jsonEnabled()) this.logJson(null);
+    return result;
   }
 
   /** oclif's own would show the whole configuration for an error of its parser. */
@@ -62,12 +56,13 @@ export abstract class BaseCommand<R> extends Command {
     return reportJson(toOverlayError(error));
   }
 
+  /** Read from what was typed, because an error of the parser is shown too. */
+  #paint(): Paint | undefined {
+    return this.jsonEnabled() || hasFlag(this.argv, '--no-color') ? undefined : painter('stderr', process.env);
+  }
+
   #usage(): string | undefined {
     const { usage } = this.ctor;
     return typeof usage === 'string' ? usage : usage?.[0];
   }
-}
-
-function printError(lines: readonly string[]): void {
-  for (const line of lines) process.stderr.write(`${line}\n`);
 }

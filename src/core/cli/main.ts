@@ -1,6 +1,7 @@
 // Runs one command line and shows what went wrong outside of any command: an unknown one, a file that cannot be loaded.
 import { flush, type Interfaces, run } from '@oclif/core';
-import { exitStatusOf, reportLines, stackLines, toOverlayError } from './report.ts';
+import { painter } from './colour.ts';
+import { hasFlag, reportFailure } from './report.ts';
 
 /** Sets the exit status and never rejects. */
 export async function runCli(args: readonly string[], options: Interfaces.LoadOptions): Promise<void> {
@@ -12,10 +13,9 @@ export async function runCli(args: readonly string[], options: Interfaces.LoadOp
       process.exitCode = thrown.oclif.exit;
       return;
     }
-    const error = toOverlayError(thrown);
-    process.exitCode = exitStatusOf(error);
-    for (const line of [...reportLines(error, 'COMMAND [OPTION]... (see overlayadm --help)'), ...stackLines(thrown)])
-      process.stderr.write(`${line}\n`);
+    const json = hasFlag(args, '--json');
+    const paint = json || hasFlag(args, '--no-color') ? undefined : painter('stderr', process.env);
+    process.exitCode = reportFailure(thrown, { json, usage: 'COMMAND [OPTION]... (see overlayadm --help)', paint });
   }
 }
 

@@ -1,6 +1,7 @@
 // How an error is shown: `overlayadm: what happened`, what to do below it, the usage line where it was typed wrongly.
 import { messageOf, OverlayError } from '../rpc/errors.ts';
-import { printable } from './table.ts';
+import { toJson } from './json.ts';
+import { type Paint, printable } from './table.ts';
 import { USAGE, usageError } from './usage.ts';
 
 const PROGRAM = 'overlayadm';
@@ -54,14 +55,36 @@ function oclifText(error: OclifError): string {
 export const exitStatusOf = (error: OverlayError): number => (error.code === USAGE ? 2 : 1);
 
 /** Lines for stderr, without the last line feed. */
-export function reportLines(error: OverlayError, usage: string | undefined): string[] {
-  const lines = [`${PROGRAM}: ${printable(error.message)}`];
+export function reportLines(error: OverlayError, usage: string | undefined, paint?: Paint): string[] {
+  const lines = [`${painted('bad', `${PROGRAM}:`, paint)} ${printable(error.message)}`];
   if (error.advice !== undefined) lines.push(...error.advice.split('\n').map((line) => `  ${printable(line)}`));
   if (error.code === USAGE && usage !== undefined) lines.push(`usage: ${PROGRAM} ${usage}`);
   return lines;
 }
 
-export const warningLine = (text: string): string => `${PROGRAM}: warning: ${printable(text)}`;
+export const warningLine = (text: string, paint?: Paint): string => `${painted('attention', `${PROGRAM}: warning:`, paint)} ${printable(text)}`;
+
+const painted = (tone: 'bad' | 'attention', text: string, paint: Paint | undefined): string => paint?.(tone, text) ?? text;
+
+export function printLines(lines: readonly string[]): void {
+  if (lines.length > 0) process.stderr.write(`${lines.join('\n')}\n`);
+}
+
+export interface FailureOptions {
+  /** One object on standard output; else lines on standard error. */
+  readonly json: boolean;
+  readonly usage: string | undefined;
+  readonly paint: Paint | undefined;
+}
+
+/** Shows why a command ended. @returns its exit status */
+export function reportFailure(error: unknown, { json, usage, paint }: FailureOptions): number {
+  const shown = toOverlayError(error);
+  if (json) process.stdout.write(`${toJson(reportJson(shown))}\n`);
+  else printLines(reportLines(shown, usage, paint));
+  printLines(stackLines(error));
+  return exitStatusOf(shown);
+}
 
 /** What --json shows for an error. */
 export function reportJson(error: OverlayError): { readonly error: ErrorReport } {
@@ -80,4 +103,10 @@ export function failureOf(failure: string, name: string, message: string): strin
 /** Where an error comes from, for those who asked oclif to be talkative: DEBUG set to anything. */
 export function stackLines(error: unknown): string[] {
   return process.env.DEBUG && error instanceof Error && error.stack !== undefined ? [error.stack] : [];
+}
+
+/** Is it among the words before `--`? For what is shown when the parser itself failed. */
+export function hasFlag(argv: readonly string[], flag: string): boolean {
+  const end = argv.indexOf('--');
+  return (end < 0 ? argv : argv.slice(0, end)).includes(flag);
 }

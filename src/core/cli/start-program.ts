@@ -18,7 +18,7 @@ export interface Starting {
   readonly exit: Exit | undefined;
   /** When it serves, has ended, or `timeoutMs` is over. */
   settled(timeoutMs: number): Promise<void>;
-  /** Kills it if it still runs: it has served nobody yet, and would hold the lock against the next one. */
+  /** Kills it, and what it started, if it still runs: it has served nobody yet, and would hold the lock against the next one. */
   kill(): void;
   /** Once: this process need not wait for it any more, and its error output cannot be read any more. */
   release(): void;
@@ -61,13 +61,22 @@ export function startProgram(program: string, environment: Environment, clock: C
     },
     errorOutput: () => scratch?.text() ?? '',
     settled: (timeoutMs) => withTimeout(settled, timeoutMs, clock),
-    kill: () => void child.kill('SIGKILL'),
+    kill: () => killGroup(child.pid),
     release: () => {
       pipe.destroy();
       child.unref();
       scratch?.close();
     },
   };
+}
+
+/** Its session is its process group, and has the keeper, overlayd and the plugin hosts in it. */
+function killGroup(leader: number | undefined): void {
+  try {
+    if (leader !== undefined) process.kill(-leader, 'SIGKILL');
+  } catch {
+    // All of them have ended.
+  }
 }
 
 async function withTimeout(promise: Promise<void>, timeoutMs: number, clock: Clock): Promise<void> {

@@ -1,48 +1,83 @@
-// Tables of the show commands: from fields and rows to lines, by the rules of illumos ofmt.c in human mode.
+// Tables of the show commands: from fields and rows to lines, by the rules of illumos ofmt.c in human and in parsable mode.
+
+/** What a value means to the reader, for colours. */
+export type Tone = 'good' | 'bad' | 'attention';
+export type Paint = (tone: Tone, text: string) => string;
 
 export interface Field<R> {
   readonly name: string;
   /** Characters, the blank to the next column included. The last field of a table is as wide as its value. */
   readonly width: number;
-  /** null and the empty string are shown as `--`. */
+  /** null and the empty string are shown as `--` to people, and stay empty in parsable mode. */
   value(row: R): string | null;
   /** false: a sentence, whose commas separate nothing. */
   readonly wraps?: boolean;
+  readonly tone?: (row: R) => Tone | undefined;
+  /** true: a column only for those who name it, or `all`. */
+  readonly asked?: boolean;
 }
 
 /** For people: header lines, padded columns, long lists wrapped. `heightRows`: of the terminal; the header comes again after so many. */
 export interface HumanMode {
   readonly kind: 'human';
   readonly heightRows: number;
+  readonly paint?: Paint | undefined;
 }
-export type TableMode = HumanMode;
+/** For programs: values between colons, one row a line, no header, no colour. */
+export interface ParsableMode {
+  readonly kind: 'parsable';
+}
+export type TableMode = HumanMode | ParsableMode;
 
-export function formatTable<R>(fields: readonly Field<R>[], rows: readonly R[], mode: TableMode): string[] {
+/** Makes lines of rows that come in pieces; headers are counted over all of them. */
+export function tablePrinter<R>(fields: readonly Field<R>[], mode: TableMode): (rows: readonly R[]) => string[] {
+  return mode.kind === 'parsable' ? (rows) => rows.map((row) => parsableLine(fields, row)) : humanPrinter(fields, mode);
+}
+
+export const formatTable = <R>(fields: readonly Field<R>[], rows: readonly R[], mode: TableMode): string[] => tablePrinter(fields, mode)(rows);
+
+/** A single value is given as it is; of several, what would be taken for a separator is escaped. */
+function parsableLine<R>(fields: readonly Field<R>[], row: R): string {
+  const values = fields.map((field) => printable(field.value(row) ?? ''));
+  return values.length === 1 ? (values[0] ?? '') : values.map((value) => value.replace(/[:\\]/g, '\\$&')).join(':');
+}
+
+interface Cell {
+  readonly lines: readonly string[];
+  readonly tone?: Tone | undefined;
+}
+
+function humanPrinter<R>(fields: readonly Field<R>[], { heightRows, paint }: HumanMode): (rows: readonly R[]) => string[] {
   const header = formatLine(
     fields,
-    fields.map((field) => field.name),
+    fields.map(({ name }) => ({ text: name })),
+    undefined,
   );
-  const lines: string[] = [];
   // Counts headers and rows but not continuation lines, as ofmt_print() does. A height of 1 would leave no room for a row.
+  const period = Math.max(2, heightRows);
   let printed = 0;
-  for (const row of rows) {
-    if (printed % Math.max(2, mode.heightRows) === 0) {
-      lines.push(header);
+  return (rows) => {
+    const lines: string[] = [];
+    for (const row of rows) {
+      if (printed % period === 0) {
+        lines.push(header);
+        printed++;
+      }
+      lines.push(...formatRow(fields, row, paint));
       printed++;
     }
-    lines.push(...formatRow(fields, row));
-    printed++;
-  }
-  return lines;
+    return lines;
+  };
 }
 
-function formatRow<R>(fields: readonly Field<R>[], row: R): string[] {
-  const cells = fields.map((field) => cellLines(field, printable(field.value(row) || '--')));
-  const height = Math.max(...cells.map((cell) => cell.length));
+function formatRow<R>(fields: readonly Field<R>[], row: R, paint: Paint | undefined): string[] {
+  const cells = fields.map((field): Cell => ({ lines: cellLines(field, printable(field.value(row) || '--')), tone: field.tone?.(row) }));
+  const height = Math.max(...cells.map(({ lines }) => lines.length));
   return Array.from({ length: height }, (_, line) =>
     formatLine(
       fields,
-      cells.map((cell) => cell[line] ?? ''),
+      cells.map(({ lines, tone }) => ({ text: lines[line] ?? '', tone })),
+      paint,
     ),
   );
 }
@@ -54,14 +89,19 @@ const cellLines = <R>({ width, wraps }: Field<R>, text: string): string[] => (wr
  * A value that fills its column or more is followed by one blank, and the columns after it shrink by what it took too
  * much. The last column is not padded.
  */
-function formatLine<R>(fields: readonly Field<R>[], texts: readonly string[]): string {
+function formatLine<R>(
+  fields: readonly Field<R>[],
+  texts: readonly { readonly text: string; readonly tone?: Tone | undefined }[],
+  paint: Paint | undefined,
+): string {
   let line = '';
   let excess = 0;
   for (const [index, { width }] of fields.entries()) {
-    const text = texts[index] ?? '';
-    const needed = text.length + excess;
+    const { text, tone } = texts[index] ?? { text: '' };
+    const needed = visibleWidth(text) + excess;
     const last = index === fields.length - 1;
-    line += last ? text : needed >= width ? `${text} ` : text.padEnd(width - excess);
+    line += tone === undefined || text === '' ? text : (paint?.(tone, text) ?? text);
+    if (!last) line += ' '.repeat(Math.max(1, width - needed));
     excess = Math.max(0, needed - width + 1);
   }
   return line.trimEnd();
@@ -74,13 +114,18 @@ function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
   for (const [index, part] of parts.entries()) {
-    if (line !== '' && line.length + part.length > width) {
+    if (line !== '' && visibleWidth(line) + visibleWidth(part) > width) {
       lines.push(line);
       line = '';
     }
     line += index === parts.length - 1 ? part : `${part},`;
   }
   return [...lines, line];
+}
+
+/** Characters, where a combining mark stands on the one before it. */
+function visibleWidth(text: string): number {
+  return /^[ -~]*$/.test(text) ? text.length : Array.from(text.replace(/\p{M}/gu, '')).length;
 }
 
 /** Text of plugins and of other people ends up here: what could move the cursor or change colours is shown as `?`. */

@@ -1,4 +1,4 @@
-// Reads the number of -v.
+// Reads the numbers of -v: a virtual network, a VLAN.
 import { usageError } from './usage.ts';
 
 /**
@@ -10,4 +10,15 @@ export function parseVnetid(text: string): number {
   const vnetid = Number(text);
   if (!Number.isSafeInteger(vnetid)) throw usageError(`virtual network id too large: ${text}`);
   return vnetid;
+}
+
+/** IEEE 802.1Q: 0 means "no VLAN" and 4095 is reserved. */
+const MAX_VLAN_ID = 4094;
+
+/** @throws OverlayError USAGE in dladm's words. */
+export function parseVlanId(text: string): number {
+  const vid = Number(text);
+  if (!/^[0-9]+$/.test(text) || vid < 1 || vid > MAX_VLAN_ID)
+    throw usageError(`invalid vlan-id '${text}'`, `Write a number from 1 to ${MAX_VLAN_ID}.`);
+  return vid;
 }

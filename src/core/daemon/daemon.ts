@@ -2,11 +2,17 @@
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '@overlayadm/api';
 import type { PacketIo } from '@overlayadm/packetio';
+import { checkConfiguredNames, loadConfiguration } from '../config/configuration.ts';
 import { selectDriver } from '../datapath/select.ts';
 import { TapDriver } from '../datapath/tap.ts';
 import type { KernelNetwork } from '../linux/types.ts';
 import type { PluginHosts } from '../lookup/types.ts';
+import type { ChangeParts } from '../overlay/change.ts';
+import type { OpenParts, PluginNames } from '../overlay/open.ts';
 import { Overlays } from '../overlay/overlays.ts';
+import { Records } from '../overlay/records.ts';
+import { StateFiles } from '../overlay/state-files.ts';
+import { TargetSnapshots } from '../overlay/target-snapshots.ts';
 import { Vnics } from '../overlay/vnics.ts';
 import { serve } from '../rpc/server.ts';
 import type { Clock } from '../util/clock.ts';
@@ -14,10 +20,13 @@ import { type Directories, socketPath } from '../util/directories.ts';
 import type { Log } from '../util/log.ts';
 import { Unwind } from '../util/unwind.ts';
 import { checkFormat, compileHeader } from '../wire/header-format.ts';
+import { discardOverlay, sweepLeftovers, Verifications } from './aftermath.ts';
 import type { StartEngine } from './engine-thread.ts';
 import { frameDoor } from './frames.ts';
 import { makeHandlers } from './handlers.ts';
+import type { HeldStore } from './held-descriptors.ts';
 import { groupId, READERS, roleOf } from './roles.ts';
+import { SnapshotDirectory } from './snapshot-files.ts';
 
 export interface DaemonParts {
   readonly directories: Directories;
@@ -28,18 +37,19 @@ export interface DaemonParts {
   readonly kernel: KernelNetwork;
   readonly startEngine: StartEngine;
   readonly hosts: PluginHosts;
+  readonly store: HeldStore;
 }
 
 export interface Daemon {
   /** Settles when the engine has ended of itself; overlayd cannot go on without. */
   readonly failed: Promise<Error>;
-  /** Deletes every overlay and VNIC, and ends what was started. Once. */
+  /** Lets go of every overlay and VNIC for the overlayd that comes next, and ends what was started. Once. */
   stop(): Promise<void>;
 }
 
-/** The control socket is there when this settles. What was made is undone when it throws. */
+/** What was there before is there again, and the control socket, when this settles. What was made is undone when it throws. */
 export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
-  const { directories, version, clock, log, io, kernel, hosts } = parts;
+  const { directories, version, clock, log, io, kernel, hosts, store } = parts;
   const report = (error: unknown): void => log.error({ error: messageOf(error) }, 'clean-up failed');
   await using unwind = new Unwind(report);
   unwind.add(() => kernel.close());
@@ -48,32 +58,61 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const receive: Parameters<StartEngine>[0] = (message) => overlays.fromEngine(message);
   const engine = parts.startEngine(receive);
   unwind.add(() => engine.stop());
-  const tap = new TapDriver({ io, engine, kernel, random: Math.random, report });
-  let lastId = 0;
-  const overlays: Overlays = new Overlays({
+  const own = process.geteuid?.() ?? 0;
+  const records = new Records(new StateFiles(directories));
+  await records.load();
+  const snapshots = new TargetSnapshots({ engine, clock, log, files: new SnapshotDirectory(directories), overlays: () => overlays.all() });
+  const verifications = new Verifications(clock);
+  const tap = new TapDriver({ io, engine, kernel, random: Math.random, report, store, clock });
+  let lastId = Math.max(0, ...[...records.names('up'), ...records.names('saved')].map((name) => highestId(records, name)));
+  const opening: OpenParts = {
     hosts,
     kernel,
     drivers: [tap],
     overlay: { engine, frames: frameDoor, clock, log },
+    records,
     select: selectDriver,
     checkFormat,
     compileHeader,
     nextId: () => ++lastId,
+    configured: (plugins) => configured(directories, plugins),
+    configurer: { uid: own, gid: process.getegid?.() ?? 0, groups: [] },
     localAddresses: (name) => vnics.addresses(name),
     isVnic: (name, mac) => vnics.has(name, mac),
-    gone: (name) => vnics.forget(name),
+  };
+  const overlays: Overlays = new Overlays({
+    ...opening,
+    kernel,
+    past: (record) => snapshots.load(record),
+    forget: (name) => snapshots.remove(name),
+    restored: async (overlay, record, past) => {
+      verifications.begin(overlay, past);
+      vnics.restore(record);
+    },
+    gone: (name) => {
+      verifications.end(name);
+      vnics.forget(name);
+    },
+    absentVnics: (name, temporary) => vnics.absent(name, temporary),
+    discard: (name) => discardOverlay({ kernel, store, log }, name),
   });
-  const vnics: Vnics = new Vnics({ kernel, log, randomBytes: (count) => randomBytes(count), overlay: (name) => overlays.get(name) });
+  const vnics: Vnics = new Vnics({ kernel, log, clock, records, randomBytes: (count) => randomBytes(count), overlay: (name) => overlays.get(name) });
+  const change: ChangeParts = { ...opening, vnicsAbove: (name, mtu) => vnics.vnicsAbove(name, mtu) };
+  unwind.add(() => vnics.close());
   unwind.add(() => overlays.close());
+  unwind.add(() => snapshots.finish());
+  await overlays.restore();
+  sweepLeftovers({ kernel, store, records, log, isIncomplete: overlays.names().length < records.names('up').length });
+  snapshots.start();
   const gid = groupId(READERS);
   const server = await serve({
     path: socketPath(directories),
     ...(gid === undefined ? {} : { gid }),
-    handlers: makeHandlers({ overlays, vnics, hosts, kernel, version }),
+    handlers: makeHandlers({ overlays, vnics, hosts, kernel, records, version, change }),
     log,
     clock,
     credentialsOf: (fd) => io.peerCredentials(fd),
-    roleOf: (credentials) => roleOf(credentials, process.geteuid?.() ?? 0),
+    roleOf: (credentials) => roleOf(credentials, own),
   });
   unwind.add(() => server.close());
   // Discovery takes longer than all the rest; the first create need not wait for it.
@@ -85,4 +124,15 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
 async function takeDown(undo: ReturnType<Unwind['keep']>, report: (error: unknown) => void): Promise<void> {
   await using unwind = new Unwind(report);
   for (const step of undo) unwind.add(step);
+}
+
+/** `varpd/id` of its records. */
+const highestId = (records: Records, name: string): number => Math.max(records.get('up', name)?.id ?? 0, records.get('saved', name)?.id ?? 0);
+
+/** @throws OverlayError of the configuration directory; for a name that one of these plugins does not know too. */
+async function configured(directories: Directories, plugins: readonly PluginNames[]): Promise<ReadonlyMap<string, string>> {
+  const { defaults, path } = await loadConfiguration(directories.config);
+  const wrong = checkConfiguredNames(defaults, plugins, path);
+  if (wrong !== undefined) throw wrong;
+  return defaults;
 }

@@ -21,7 +21,8 @@ function passesOn(info: string): boolean {
   }
 }
 
-/** Call it before anything of ours is open. `keep`: the descriptor on which readiness is told. */
-export function closeInherited(keep: number): void {
-  for (const fd of inheritable()) if (fd !== keep) closeSync(fd);
+/** Call it before anything of ours is open. `keep`: the descriptor on which readiness is told, and those that were held for us. */
+export function closeInherited(keep: readonly number[]): void {
+  const kept = new Set(keep);
+  for (const fd of inheritable()) if (!kept.has(fd)) closeSync(fd);
 }

@@ -1,10 +1,16 @@
-// Rows of the listings, from overlays: what show-overlay prints, as data.
+// Rows of the listings, from overlays: what the show commands print, as data.
 import { macToDisplay } from '@overlayadm/api';
-import type { ProviderTable } from '../lookup/types.ts';
+import { isDrop } from '../engine/counters.ts';
+import type { LinkStatistics as KernelStatistics } from '../linux/types.ts';
+import type { PluginList, ProviderTable } from '../lookup/types.ts';
+import { isLive } from '../overlay/change.ts';
 import type { Overlay } from '../overlay/overlay.ts';
+import type { Broken } from '../overlay/overlays.ts';
+import type { OverlayRecord } from '../overlay/record.ts';
 import type { Vnic } from '../overlay/vnics.ts';
 import { formatDefault, formatPossible, formatValue } from '../property/parse.ts';
-import type { HealthRow, Page, PropertyRow, TargetRow, VnicRow } from '../rpc/protocol.ts';
+import type { ResolvedProperty } from '../property/table.ts';
+import type { HealthRow, LinkPropertyRow, LinkStatistics, Page, PluginList as PluginRows, PropertyRow, TargetRow, VnicRow } from '../rpc/protocol.ts';
 import { MAX_PAGE_ROWS } from '../util/limits.ts';
 import { macToKey } from '../util/mac-key.ts';
 
@@ -39,11 +45,36 @@ export function propertyRows({ facts }: Overlay, table: ProviderTable): readonly
   }));
 }
 
+/** Link properties: those that have a value of their own, not what -e, -s and -v have set. */
+export function linkPropertyRows({ facts }: Overlay, saved: OverlayRecord | undefined): readonly LinkPropertyRow[] {
+  const persistent = new Map((saved?.properties ?? []).map(({ fullName, value }) => [fullName, value]));
+  const shown = (value: ResolvedProperty['value']): string | null => (value === undefined ? null : formatValue(value));
+  const own = facts.properties.filter((property) => property.value !== undefined || isLive(property));
+  return own.map((property) => ({
+    link: facts.name,
+    property: property.fullName,
+    access: isLive(property) ? 'rw' : 'r-',
+    value: shown(property.value),
+    persistent: shown(persistent.get(property.fullName)),
+    default: formatDefault(property.description) ?? null,
+    possible: formatPossible(property.description) ?? null,
+  }));
+}
+
 export function healthRow({ facts, health }: Overlay): HealthRow {
   const report = health.report();
   if (report === undefined) return { overlay: facts.name, status: 'ONLINE', details: null, since: null, advice: null };
   return { overlay: facts.name, status: 'DEGRADED', details: report.reason, since: report.since.toISOString(), advice: report.advice };
 }
+
+/** An overlay that should be there and is not. */
+export const brokenRow = (overlay: string, { reason, since, advice }: Broken): HealthRow => ({
+  overlay,
+  status: 'DEGRADED',
+  details: reason,
+  since: since.toISOString(),
+  advice,
+});
 
 /** The page behind `after`, which is what `next` of the page before said. */
 export async function targetPage(overlay: Overlay, after: string | null): Promise<Page<TargetRow>> {
@@ -59,10 +90,60 @@ export async function targetPage(overlay: Overlay, after: string | null): Promis
   return { rows, next: last !== undefined && targets.length === MAX_PAGE_ROWS ? String(macToKey(last.mac)) : null };
 }
 
-export const vnicRow = ({ name, overlay, mac, mtu, netns }: Vnic): VnicRow => ({
+/** Received is what came from the underlay for the VNICs, sent what they had put on it. */
+export function overlayStatistics(link: string, counters: Readonly<Record<string, number>>): LinkStatistics {
+  const count = (...names: readonly string[]): string => String(names.reduce((sum, name) => sum + (counters[name] ?? 0), 0));
+  const drops = Object.entries(counters).filter(([name, value]) => value > 0 && isDrop(name));
+  return {
+    link,
+    receivedFrames: count('rx.frames'),
+    receivedBytes: count('rx.bytes'),
+    sentFrames: count('tx.frames'),
+    sentBytes: count('tx.bytes'),
+    misses: count('lookup.asked', 'question.asked'),
+    queued: count('lookup.queued'),
+    drops: Object.fromEntries(drops.map(([name, value]) => [name, String(value)])),
+  };
+}
+
+export const pluginRows = ({ plugins, problems }: PluginList): PluginRows => ({
+  plugins: plugins.map(({ provider, properties, problem, uid, pid }) => ({
+    kind: provider.kind,
+    name: provider.name,
+    package: provider.package,
+    version: provider.version,
+    api: provider.api,
+    properties: properties?.map((name) => `${provider.name}/${name}`) ?? null,
+    uid,
+    pid: pid ?? null,
+    problem: problem ?? null,
+  })),
+  problems,
+});
+
+/** What the kernel has counted on a VNIC; drops on the way are its too. */
+export function vnicStatistics(link: string, statistics: KernelStatistics): LinkStatistics {
+  const { rxFrames, rxBytes, txFrames, txBytes, rxDropped, txDropped, rxErrors, txErrors } = statistics;
+  const drops = { 'rx.dropped': rxDropped, 'rx.errors': rxErrors, 'tx.dropped': txDropped, 'tx.errors': txErrors };
+  return {
+    link,
+    receivedFrames: String(rxFrames),
+    receivedBytes: String(rxBytes),
+    sentFrames: String(txFrames),
+    sentBytes: String(txBytes),
+    misses: null,
+    queued: null,
+    drops: Object.fromEntries(Object.entries(drops).flatMap(([name, value]) => (value > 0n ? [[name, String(value)]] : []))),
+  };
+}
+
+export const vnicRow = ({ name, overlay, mac, mtu, vid, netns, state, persistent }: Vnic): VnicRow => ({
   vnic: name,
   overlay,
   mac: macToDisplay(mac),
   mtu,
+  vid: vid ?? null,
   netns: netns ?? null,
+  state,
+  persistent,
 });

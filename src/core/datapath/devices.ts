@@ -7,6 +7,10 @@ export interface SystemError extends Error {
 
 export interface Devices {
   openTap(options: { readonly name: string; readonly exclusive: boolean }): number;
+  /** An inherited descriptor of a TAP becomes ours; the name its device has now. @throws EBADFD when the device is gone, others when it is no TAP of ours. */
+  adoptTap(fd: number): string;
+  /** Whether the device stays when its last descriptor is closed. @throws EBADFD when the device is gone. */
+  setTapPersistent(fd: number, persistent: boolean): void;
   openUdp(options: {
     readonly family: 4 | 6;
     readonly address: Uint8Array;
@@ -15,5 +19,9 @@ export interface Devices {
     readonly sendBufferBytes: number;
     readonly sendOnly: boolean;
   }): number;
+  /** What a UDP socket is bound to. @throws when it is none. */
+  udpAddress(fd: number): { readonly family: 4 | 6; readonly address: Uint8Array; readonly port: number };
+  /** An inherited descriptor becomes ours: close-on-exec and non-blocking. @throws EBADF. */
+  adopt(fd: number): void;
   close(fd: number): void;
 }

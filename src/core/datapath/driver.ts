@@ -20,6 +20,25 @@ export interface DatapathSpec {
   readonly group: boolean;
   readonly resolves: boolean;
   readonly servesDhcp: boolean;
+  /**
+   * The overlay was there before this overlayd: descriptors that outlived the one before are taken, a device with our mark is
+   * attached to, and what is missing is made anew. Without it anything that exists under the name is a refusal.
+   */
+  readonly restore?: RestoreSpec;
+}
+
+export interface RestoreSpec {
+  /** Targets known from before (engine/messages.ts CacheExport.records); in the cache before the first frame is read. */
+  readonly targets: Uint8Array;
+}
+
+/** Descriptors that outlive overlayd, at whoever holds them: the keeper, or the service manager. Names are of the data path's choosing. */
+export interface DescriptorStore {
+  /** A descriptor that was held when overlayd started; each once. Close-on-exec is set; the rest is the taker's to check. */
+  take(name: string): number | undefined;
+  /** Has it held from now on, in place of one with the same name. Never throws: without a holder overlayd goes on, and says so in its log. */
+  keep(name: string, fd: number): void;
+  forget(name: string): void;
 }
 
 /** An overlay that is open. */
@@ -29,8 +48,20 @@ export interface DatapathPort {
   readonly id: number;
   /** Index of the link, and what the kernel calls it. */
   readonly linkIndex: number;
+  /** Was the link there before, with whatever stands on it? Only with `restore`. */
+  readonly adopted: boolean;
+  /** From now on the link outlives overlayd: its descriptors go to the holder, and the device stays without any. Called when the overlay is recorded. */
+  keep(): void;
   /** Undoes open(): waiting frames are dropped and counted, lookups aborted, the link goes. Never waits for a plugin. */
   close(): Promise<void>;
+  /** Lets go of everything without undoing it, for the overlayd that comes next: frames wait in the device and the socket. */
+  release(): Promise<void>;
+  /** Bytes; of the link and of the engine. @throws OverlayError as KernelNetwork.setMtu() */
+  setMtu(mtu: number): void;
+  /** The one destination of point mode is another one from now on. */
+  setPoint(to: WireDestination): void;
+  /** Receives and sends on another socket of the same address family from now on, or changes nothing. @throws as DatapathDriver.open() */
+  move(socket: UnderlaySocket): Promise<void>;
 }
 
 export interface DatapathDriver {

@@ -2,18 +2,21 @@
 import { type IpAddress, ipFamily, ipToBytes, OverlayError } from '@overlayadm/api';
 import type { EngineLink } from '../engine/messages.ts';
 import type { KernelNetwork } from '../linux/types.ts';
-import { SEND_SOCKETS, SOCKET_BUFFER_BYTES, SOURCE_PORTS } from '../util/limits.ts';
+import { type Clock, sleep, type Timer } from '../util/clock.ts';
+import { LET_GO_POLL_MS, LET_GO_TIMEOUT_MS, RESTORE_HOLD_MS, SEND_SOCKETS, SOCKET_BUFFER_BYTES, SOURCE_PORTS } from '../util/limits.ts';
 import { Unwind } from '../util/unwind.ts';
 import type { Devices, SystemError } from './devices.ts';
-import type { DatapathSpec } from './driver.ts';
+import type { DatapathSpec, DescriptorStore } from './driver.ts';
 
 /** Tries to find a free source port; the range has 16384 of them. */
 const MAX_PORT_TRIES = 64;
 
 export interface MuxParts {
-  readonly io: Pick<Devices, 'openUdp' | 'close'>;
+  readonly io: Pick<Devices, 'openUdp' | 'udpAddress' | 'adopt' | 'close'>;
   readonly engine: EngineLink;
   readonly kernel: Pick<KernelNetwork, 'whoHasUdpPort'>;
+  readonly store: DescriptorStore;
+  readonly clock: Clock;
   /** A number from 0 to 1, for source ports. */
   readonly random: () => number;
   readonly report: (error: unknown) => void;
@@ -24,14 +27,32 @@ export interface OpenMux {
   readonly encap: string;
   readonly listenIp: IpAddress;
   readonly listenPort: number;
-  readonly sockets: readonly number[];
+  /** The one that receives first. */
+  readonly sockets: readonly [number, ...number[]];
+  /** Is the receiving socket one that outlived the overlayd before? */
+  readonly inherited: boolean;
   /** Overlays on it, by vnetid. */
   readonly overlays: Map<number, string>;
 }
 
+/** What the receiving socket is called in the store. */
+const muxKey = (ip: IpAddress, port: number): string => `mux.${Buffer.from(ipToBytes(ip)).toString('hex')}.${port}`;
+
 export class MuxSockets {
   readonly #parts: MuxParts;
   readonly #open = new Map<string, OpenMux>();
+  /** Their receiving sockets are at the holder. */
+  readonly #kept = new WeakSet<OpenMux>();
+  /** Opened for overlays that are restored, and not read yet: frames for those that are restored later would be nobody's. */
+  readonly #unread = new Set<OpenMux>();
+  #restoring = true;
+  #ready: Timer | undefined;
+  /** Not read any more: only to be released. */
+  readonly #held = new WeakSet<OpenMux>();
+  /** Taken from the store, which gives it once, for an overlay that then could not be opened. */
+  readonly #aside = new Map<string, number>();
+  /** Ports of sockets that were forgotten, and until when the holder may still have them bound. */
+  readonly #forgotten = new Map<number, number>();
   #last = 0;
 
   constructor(parts: MuxParts) {
@@ -50,15 +71,77 @@ export class MuxSockets {
     return mux;
   }
 
-  /** The last overlay that leaves closes it. */
-  async leave(mux: OpenMux, vnetid: number): Promise<void> {
+  /** What there was to restore is restored: from now on every socket is read as soon as it is open. */
+  async ready(): Promise<void> {
+    this.#restoring = false;
+    this.#ready?.cancel();
+    for (const mux of this.#unread) {
+      this.#unread.delete(mux);
+      await this.#parts.engine.call({ op: 'readMux', mux: mux.id });
+    }
+  }
+
+  /** The receiving socket outlives overlayd from now on. */
+  keep(mux: OpenMux): void {
+    if (this.#kept.has(mux)) return;
+    this.#kept.add(mux);
+    this.#parts.store.keep(muxKey(mux.listenIp, mux.listenPort), mux.sockets[0]);
+  }
+
+  /** Before overlays are released: nothing of this mux is read any more, also for those that are released later. */
+  async hold(mux: OpenMux): Promise<void> {
+    if (this.#held.has(mux)) return;
+    this.#held.add(mux);
+    await this.#parts.engine.call({ op: 'holdMux', mux: mux.id });
+  }
+
+  /** The last overlay that leaves closes it, at the holder too. */
+  leave(mux: OpenMux, vnetid: number): Promise<void> {
+    return this.#leave(mux, vnetid, (receive) => {
+      if (mux.inherited || this.#kept.has(mux)) this.#forget(mux.listenIp, mux.listenPort);
+      this.#parts.io.close(receive);
+    });
+  }
+
+  /** As leave(), but the holder goes on holding it. */
+  release(mux: OpenMux, vnetid: number): Promise<void> {
+    return this.#leave(mux, vnetid, (receive) => this.#parts.io.close(receive));
+  }
+
+  /** Undoes join(): the overlay could not be opened. */
+  withdraw(mux: OpenMux, vnetid: number): Promise<void> {
+    return this.#leave(mux, vnetid, (receive) => this.#giveBack(mux, receive));
+  }
+
+  async #leave(mux: OpenMux, vnetid: number, close: (receive: number) => void): Promise<void> {
     mux.overlays.delete(vnetid);
     if (mux.overlays.size > 0) return;
     this.#open.delete(`${mux.listenIp} ${mux.listenPort}`);
+    this.#unread.delete(mux);
     await using unwind = new Unwind(this.#parts.report);
-    for (const socket of mux.sockets) unwind.add(() => this.#parts.io.close(socket));
+    const [receive, ...send] = mux.sockets;
+    unwind.add(() => close(receive));
+    for (const socket of send) unwind.add(() => this.#parts.io.close(socket));
     // An engine that is gone reads and sends no more.
     unwind.add(async () => void (await this.#parts.engine.call({ op: 'closeMux', mux: mux.id })));
+  }
+
+  #readLater(mux: OpenMux): void {
+    const { clock, report } = this.#parts;
+    this.#unread.add(mux);
+    // One overlay whose restoring takes long must not keep the others from receiving for ever.
+    this.#ready ??= clock.after(RESTORE_HOLD_MS, () => void this.ready().catch(report));
+  }
+
+  #giveBack({ listenIp, listenPort, inherited }: Pick<OpenMux, 'listenIp' | 'listenPort' | 'inherited'>, receive: number): void {
+    if (inherited) this.#aside.set(muxKey(listenIp, listenPort), receive);
+    else this.#parts.io.close(receive);
+  }
+
+  #forget(listenIp: IpAddress, listenPort: number): void {
+    const { store, clock } = this.#parts;
+    store.forget(muxKey(listenIp, listenPort));
+    this.#forgotten.set(listenPort, clock.now() + LET_GO_TIMEOUT_MS);
   }
 
   #shared(spec: DatapathSpec, listenIp: IpAddress, listenPort: number): OpenMux | undefined {
@@ -85,29 +168,52 @@ export class MuxSockets {
   async #openMux(spec: DatapathSpec, listenIp: IpAddress, listenPort: number): Promise<OpenMux> {
     const { io, engine, report } = this.#parts;
     await using unwind = new Unwind(report);
-    const receive = await this.#bind(spec, listenIp, listenPort);
-    unwind.add(() => io.close(receive));
+    const inherited = this.#inherited(listenIp, listenPort);
+    const receive = inherited ?? (await this.#bind(spec, listenIp, listenPort));
+    const facts = { encap: spec.encap, listenIp, listenPort, inherited: inherited !== undefined };
+    unwind.add(() => this.#giveBack(facts, receive));
     const send: number[] = [];
     while (send.length < SEND_SOCKETS) {
       const socket = this.#bindSource(listenIp);
       unwind.add(() => io.close(socket));
       send.push(socket);
     }
-    const mux: OpenMux = { id: ++this.#last, encap: spec.encap, listenIp, listenPort, sockets: [receive, ...send], overlays: new Map() };
-    await engine.call({ op: 'openMux', spec: { mux: mux.id, encap: spec.encap, format: spec.format, socket: receive, sendSockets: send } });
+    const mux: OpenMux = { ...facts, id: ++this.#last, sockets: [receive, ...send], overlays: new Map() };
+    const unread = this.#restoring && spec.restore !== undefined;
+    await engine.call({ op: 'openMux', spec: { mux: mux.id, encap: spec.encap, format: spec.format, socket: receive, sendSockets: send, unread } });
+    if (unread) this.#readLater(mux);
     this.#open.set(`${listenIp} ${listenPort}`, mux);
     unwind.keep();
     return mux;
   }
 
+  /** The socket that outlived the overlayd before, with the datagrams that wait in it. One that is bound to anything else is closed. */
+  #inherited(listenIp: IpAddress, listenPort: number): number | undefined {
+    const { io, store } = this.#parts;
+    const key = muxKey(listenIp, listenPort);
+    const socket = this.#aside.get(key) ?? store.take(key);
+    if (socket === undefined) return undefined;
+    this.#aside.delete(key);
+    if (isBoundTo(io, socket, listenIp, listenPort)) return socket;
+    this.#forget(listenIp, listenPort);
+    io.close(socket);
+    return undefined;
+  }
+
   async #bind(spec: DatapathSpec, listenIp: IpAddress, listenPort: number): Promise<number> {
-    try {
-      return this.#udp(listenIp, listenPort, false);
-    } catch (error) {
-      const { code } = error as SystemError;
-      if (code === 'EADDRNOTAVAIL') throw addressNotHere(spec.encap, listenIp, error);
-      if (code === 'EADDRINUSE') throw await this.#portInUse(spec.encap, listenIp, listenPort, error);
-      throw error;
+    const { clock } = this.#parts;
+    const until = this.#forgotten.get(listenPort) ?? Number.NEGATIVE_INFINITY;
+    for (;;) {
+      try {
+        return this.#udp(listenIp, listenPort, false);
+      } catch (error) {
+        const { code } = error as SystemError;
+        if (code === 'EADDRNOTAVAIL') throw addressNotHere(spec.encap, listenIp, error);
+        if (code !== 'EADDRINUSE') throw error;
+        // Its holder, another process, may not have closed it yet.
+        if (clock.now() >= until) throw await this.#portInUse(spec.encap, listenIp, listenPort, error);
+        await sleep(clock, LET_GO_POLL_MS);
+      }
     }
   }
 
@@ -143,6 +249,16 @@ export class MuxSockets {
       advice: `Choose another port with -p ${encap}/listen_port=<port>, or stop what uses it.`,
       cause,
     });
+  }
+}
+
+function isBoundTo(io: MuxParts['io'], socket: number, ip: IpAddress, port: number): boolean {
+  try {
+    io.adopt(socket);
+    const bound = io.udpAddress(socket);
+    return bound.family === ipFamily(ip) && bound.port === port && Buffer.from(bound.address).equals(ipToBytes(ip));
+  } catch {
+    return false;
   }
 }
 

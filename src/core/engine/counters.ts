@@ -1,7 +1,7 @@
 // Named counters in a typed array: counting is one addition and allocates nothing.
 
-/** What happens to the frames of one overlay. Names of drops say the area and the reason. */
-export const PORT_COUNTERS = [
+/** What happens to frames without dropping them. The last three are work that the sender left to hardware, and entries that made room. */
+const NO_DROPS = [
   'tx.frames',
   'tx.bytes',
   'rx.frames',
@@ -11,6 +11,14 @@ export const PORT_COUNTERS = [
   'lookup.queued',
   'question.asked',
   'question.redirected',
+  'rx.checksum-completed',
+  'rx.segmented',
+  'target.evicted',
+] as const;
+
+/** What happens to the frames of one overlay. Names of drops say the area and the reason. */
+export const PORT_COUNTERS = [
+  ...NO_DROPS,
   // Drops on the way out.
   'frame.short',
   'frame.vlan-not-carried',
@@ -36,12 +44,11 @@ export const PORT_COUNTERS = [
   'rx.vlan-not-carried',
   'rx.too-long',
   'tap.failed',
-  // Not drops: work that the sender left to hardware (wire/offload.ts), an entry that made room for another.
-  'rx.checksum-completed',
-  'rx.segmented',
-  'target.evicted',
 ] as const;
 export type PortCounter = (typeof PORT_COUNTERS)[number];
+
+/** Does the counter of this name count frames that were dropped? Those of a mux and of a format all do. */
+export const isDrop = (name: string): boolean => !NO_DROPS.some((counter) => counter === name) && name !== 'lookup.wrong-destination';
 
 /** Drops of a mux that belong to no overlay; those of the format (`vxlan.i-flag-clear`) come behind. */
 export const MUX_COUNTERS = ['mux.truncated', 'mux.unknown-vnetid'] as const;

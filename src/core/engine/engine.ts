@@ -9,6 +9,7 @@ import { Mux } from './mux.ts';
 import { Outbox } from './outbox.ts';
 import { type EngineParts, Port } from './port.ts';
 import { Requests } from './requests.ts';
+import { exportTargets } from './target-snapshot.ts';
 
 /** Token of the wake descriptor; ports and muxes get the numbers above. */
 const WAKE_TOKEN = 0;
@@ -134,6 +135,12 @@ export class Engine {
         return this.#open(message.call, () => this.#openPort(message.spec));
       case 'closePort':
         return this.#closePort(message.call, message.port);
+      case 'readMux':
+        return this.#open(message.call, () => this.#readMux(message.mux));
+      case 'holdMux':
+        return this.#holdMux(message.call, message.mux);
+      case 'cacheChanged':
+        return this.#cacheChanged(message.call);
       case 'answers':
         for (const answer of message.answers) this.#requests.answer(answer, this.#now);
         return;
@@ -169,8 +176,17 @@ export class Engine {
         return port.cache.outdate(this.#now);
       case 'cacheIterate':
         return this.#done(message.call, port.cache.page(message.after, Math.min(message.count, MAX_PAGE_ROWS)));
+      case 'cacheExport':
+        return this.#done(message.call, exportTargets(port.cache.table, message.from, message.count));
       case 'counters':
-        return this.#done(message.call, { ...this.#muxes.get(port.spec.mux)?.counters.read(), ...port.counters.read() });
+        return this.#done(message.call, { ...this.#muxes.get(port.mux)?.counters.read(), ...port.counters.read() });
+      case 'setMtu':
+        port.mtu = message.mtu;
+        return;
+      case 'setPoint':
+        return port.setPoint(message.point);
+      case 'movePort':
+        return this.#open(message.call, () => this.#movePort(port, message.mux));
     }
   }
 
@@ -190,8 +206,13 @@ export class Engine {
 
   #openMux(spec: MuxSpec): void {
     const mux = new Mux(spec, this.#parts.wire, this.#memory);
-    this.#watch(mux, spec.socket);
+    if (spec.unread !== true) this.#watch(mux, spec.socket);
     this.#muxes.set(spec.mux, mux);
+  }
+
+  #readMux(id: number): void {
+    const mux = this.#muxes.get(id);
+    if (mux !== undefined && !this.#tokens.has(mux)) this.#watch(mux, mux.spec.socket);
   }
 
   #closeMux(call: number, id: number): void {
@@ -204,9 +225,41 @@ export class Engine {
     this.#done(call, undefined);
   }
 
+  /** Without it frames would be read, and lost, between the end of a port and that of the mux it shares with others. */
+  #holdMux(call: number, id: number): void {
+    const mux = this.#muxes.get(id);
+    if (mux !== undefined) {
+      this.#unwatch(mux, mux.spec.socket);
+      for (const port of mux.ports) this.#unwatch(port, port.spec.tap);
+    }
+    this.#done(call, undefined);
+  }
+
+  #cacheChanged(call: number): void {
+    const changed = [...this.#ports.values()].filter(({ cache }) => cache.changed);
+    for (const { cache } of changed) cache.changed = false;
+    this.#done(
+      call,
+      changed.map(({ id }) => id),
+    );
+  }
+
+  #movePort(port: Port, id: number): void {
+    const mux = this.#mux(port.id, id);
+    this.#flush();
+    this.#muxes.get(port.mux)?.leave(port);
+    port.move(id, mux.sender);
+    mux.join(port);
+  }
+
+  #mux(port: number, id: number): Mux {
+    const mux = this.#muxes.get(id);
+    if (mux === undefined) throw new RangeError(`port ${port} names mux ${id}, which is not open`);
+    return mux;
+  }
+
   #openPort(spec: PortSpec): void {
-    const mux = this.#muxes.get(spec.mux);
-    if (mux === undefined) throw new RangeError(`port ${spec.port} names mux ${spec.mux}, which is not open`);
+    const mux = this.#mux(spec.port, spec.mux);
     const port = new Port(spec, mux.spec.format, mux.sender, this.#parts);
     this.#watch(port, spec.tap);
     this.#ports.set(spec.port, port);
@@ -219,7 +272,7 @@ export class Engine {
       port.teardown(this.#now);
       this.#flush();
       this.#unwatch(port, port.spec.tap);
-      this.#muxes.get(port.spec.mux)?.leave(port);
+      this.#muxes.get(port.mux)?.leave(port);
       this.#ports.delete(id);
     }
     this.#done(call, port?.counters.read());

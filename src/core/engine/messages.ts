@@ -17,6 +17,8 @@ export interface MuxSpec {
   /** The bound UDP socket, and the send-only sockets beside it. They stay the daemon's: it closes them after `closeMux`. */
   readonly socket: number;
   readonly sendSockets: readonly number[];
+  /** The socket is not read until `readMux`: frames wait there for ports that are still to come. */
+  readonly unread?: boolean;
 }
 
 export interface PortSpec {
@@ -38,6 +40,15 @@ export interface PortSpec {
   /** Which questions the lookup plugin can answer; the others are dropped and counted. */
   readonly resolves: boolean;
   readonly servesDhcp: boolean;
+  /** Targets that are known from before, as cacheExport gave them: in the cache before the first frame is read. */
+  readonly targets?: Uint8Array;
+}
+
+/** A part of a cache, as records (engine/snapshot.ts). */
+export interface CacheExport {
+  readonly records: Uint8Array;
+  /** Goes into the next call; -1 when this was the last part. */
+  readonly next: number;
 }
 
 /** The answer to one request: `drop` refuses it, `done` ends a question that was answered with inject or resend. */
@@ -74,11 +85,34 @@ export type ToEngine =
   | { readonly op: 'cacheOutdated'; readonly port: number }
   /** Entries with a MAC above `after`, in order; -1 begins. */
   | { readonly op: 'cacheIterate'; readonly call: number; readonly port: number; readonly after: number; readonly count: number }
+  /**
+   * Valid entries in the order of the table, from place `from` (0 begins) on, `count` places a call: nothing is sorted. Entries that
+   * change meanwhile are in it or not, and then `cacheChanged` names the port again.
+   */
+  | { readonly op: 'cacheExport'; readonly call: number; readonly port: number; readonly from: number; readonly count: number }
+  /** Ports whose valid entries have changed since the last such call. */
+  | { readonly op: 'cacheChanged'; readonly call: number }
   | { readonly op: 'counters'; readonly call: number; readonly port: number }
+  /** The largest IP packet in a frame is another one from now on. Bytes. */
+  | { readonly op: 'setMtu'; readonly port: number; readonly mtu: number }
+  | { readonly op: 'readMux'; readonly call: number; readonly mux: number }
+  /** Neither the mux's socket nor the TAPs of its ports are read any more: frames wait there, for the overlayd that comes next. Ports may be closed then. */
+  | { readonly op: 'holdMux'; readonly call: number; readonly mux: number }
+  /** The one destination of point mode is another one from now on. */
+  | { readonly op: 'setPoint'; readonly port: number; readonly point: WireDestination }
+  /** Sends and receives through another mux from now on; what waits in the old one is sent first. */
+  | { readonly op: 'movePort'; readonly call: number; readonly port: number; readonly mux: number }
   | { readonly op: 'stop'; readonly call: number };
 
 /** Results of calls, by operation. `undefined` from cacheGet: no such entry. `false` from cacheRemove likewise. */
-export type CallResult = CacheEntry | readonly CacheEntry[] | Readonly<Record<string, number>> | boolean | undefined;
+export type CallResult =
+  | CacheEntry
+  | CacheExport
+  | readonly number[]
+  | readonly CacheEntry[]
+  | Readonly<Record<string, number>>
+  | boolean
+  | undefined;
 
 /**
  * The misses of one turn. Row i: request `ids[i]` of overlay `ports[i]`; its head frame (the first HEAD_BYTES of it for a

@@ -41,6 +41,10 @@ export class Mux {
     this.#ports.set(port.spec.vnetid, port);
   }
 
+  get ports(): Iterable<Port> {
+    return this.#ports.values();
+  }
+
   leave(port: Port): void {
     this.#ports.delete(port.spec.vnetid);
   }
@@ -70,7 +74,7 @@ export class Mux {
     const frame = at + header;
     if (!port.spec.carriesVlanTag && isTagged(arena, frame)) return port.refuseReceived('rx.vlan-not-carried');
     if (findTransport(arena, frame, frameBytes, this.#transport) && looksPartial(arena, this.#transport)) {
-      if (this.#transport.at + this.#transport.length - this.#transport.ipAt > port.spec.mtu) return this.#acceptSegments(port, frame, frameBytes);
+      if (this.#transport.at + this.#transport.length - this.#transport.ipAt > port.mtu) return this.#acceptSegments(port, frame, frameBytes);
       completeChecksum(arena, this.#transport);
       port.counters.count('rx.checksum-completed');
     }
@@ -80,7 +84,7 @@ export class Mux {
 
   /** A TCP frame that no NIC has cut. */
   #acceptSegments(port: Port, at: number, length: number): void {
-    const count = this.#segmenter.begin(this.#wire.arena, at, length, port.spec.mtu);
+    const count = this.#segmenter.begin(this.#wire.arena, at, length, port.mtu);
     if (count === 0) return port.refuseReceived('rx.too-long');
     // What came before it goes first; and a segment has to be gone before the next is made.
     this.#write();

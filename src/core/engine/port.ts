@@ -13,6 +13,7 @@ import { Questions } from './questions.ts';
 import type { Requests } from './requests.ts';
 import type { Sender, Wire } from './sender.ts';
 import { TargetCache, writeAddress } from './target-cache.ts';
+import { loadTargets } from './target-snapshot.ts';
 import { STATE } from './target-table.ts';
 
 const ETHERNET_BYTES = 14;
@@ -33,9 +34,16 @@ export interface EngineParts {
   flush(): void;
 }
 
+/** What stays as it is for the life of an overlay. */
+export type PortFacts = Omit<PortSpec, 'mux' | 'mtu' | 'point' | 'targets'>;
+
 export class Port {
   readonly id: number;
-  readonly spec: PortSpec;
+  readonly spec: PortFacts;
+  /** Number of the mux where it sends and receives. */
+  mux: number;
+  /** Largest IP packet in a frame, bytes. */
+  mtu: number;
   readonly seed: number;
   readonly header: Uint8Array;
   readonly entropy: HeaderFormat['entropy'] | undefined;
@@ -46,13 +54,13 @@ export class Port {
   readonly pool: FramePool;
   readonly outbox: Outbox;
   readonly requests: Requests;
-  readonly sender: Sender;
+  sender: Sender;
   readonly #parts: EngineParts;
   readonly #table = new Uint32Array(FRAME_WORDS * MAX_BATCH_FRAMES);
   readonly #view = newQuestionView();
   /** The one destination of point mode, or the one of a group frame just being sent. */
   readonly #address = new Uint32Array(4);
-  readonly #point: WireDestination | undefined;
+  #point: WireDestination | undefined;
   readonly #txFrames = this.counters.index('tx.frames');
   readonly #txBytes = this.counters.index('tx.bytes');
   readonly #rxFrames = this.counters.index('rx.frames');
@@ -60,12 +68,14 @@ export class Port {
   #now = 0;
   #tooBigTold = Number.NEGATIVE_INFINITY;
 
-  constructor(spec: PortSpec, format: HeaderFormat, sender: Sender, parts: EngineParts) {
+  constructor({ mux, mtu, point, targets, ...spec }: PortSpec, { entropy }: HeaderFormat, sender: Sender, parts: EngineParts) {
     this.id = spec.port;
     this.spec = spec;
-    this.header = spec.header;
-    this.entropy = format.entropy === 'udp-source-port' ? undefined : format.entropy;
+    this.mtu = mtu;
+    this.mux = mux;
     this.sender = sender;
+    this.header = spec.header;
+    this.entropy = entropy === 'udp-source-port' ? undefined : entropy;
     this.#parts = parts;
     this.seed = parts.seed;
     this.arena = parts.wire.arena;
@@ -74,8 +84,19 @@ export class Port {
     this.requests = parts.requests;
     this.cache = new TargetCache(this);
     this.questions = new Questions(this);
-    this.#point = spec.point;
-    if (spec.point !== undefined) writeAddress(this.#address, 0, spec.point.ip);
+    if (point !== undefined) this.setPoint(point);
+    if (targets !== undefined) loadTargets(this.cache, targets);
+  }
+
+  setPoint(point: WireDestination): void {
+    this.#point = point;
+    writeAddress(this.#address, 0, point.ip);
+  }
+
+  /** Sends through another mux from now on. What waits in the sender must have been sent. */
+  move(mux: number, sender: Sender): void {
+    this.mux = mux;
+    this.sender = sender;
   }
 
   /** HOT: per batch. Reads and forwards what the TAP has; a negative errno when the TAP is gone. */

@@ -45,10 +45,16 @@ export class TargetCache implements RequestOwner {
   #queuedBytes = 0;
   #lookups = 0;
   #valid = 0;
+  /** Has any valid entry changed since this was last set to false? */
+  changed = false;
 
   constructor(host: CacheHost) {
     this.#host = host;
     this.table = new TargetTable(MAX_TARGETS_PER_OVERLAY + MAX_LOOKUPS_PER_OVERLAY + MAX_REFUSALS_PER_OVERLAY, host.seed);
+  }
+
+  get validEntries(): number {
+    return this.#valid;
   }
 
   /** A frame whose target is not in state forward. `entry` is what table.find() gave. */
@@ -77,6 +83,7 @@ export class TargetCache implements RequestOwner {
     let entry = this.table.find(high, low);
     if (entry < 0) entry = this.table.insert(high, low);
     if (entry < 0) return this.#host.counters.count('target.table-full');
+    if (this.table.isFixed(entry) !== fixed) this.changed = true;
     this.table.setFixed(entry, fixed);
     this.#makeRoom(entry, now);
     if (to !== 'drop') this.#setDestination(entry, to);
@@ -170,6 +177,7 @@ export class TargetCache implements RequestOwner {
     const after = STATE[next];
     this.table.state[entry] = after;
     this.#valid += Number(isValid(after)) - Number(isValid(before));
+    if (after !== before && (isValid(after) || isValid(before))) this.changed = true;
     for (const effect of effects) this.#carryOut(effect, entry, before, reason, at, length);
     if (after === STATE.refused && before !== STATE.refused) this.#rememberRefusal(entry, now);
     else if (after === STATE.invalid) this.table.remove(entry);
@@ -262,9 +270,13 @@ export class TargetCache implements RequestOwner {
   }
 
   #setDestination(entry: number, to: WireDestination): void {
-    this.table.family[entry] = to.family;
-    this.table.udpPort[entry] = to.port;
-    writeAddress(this.table.address, 4 * entry, to.ip);
+    const { family, udpPort, address } = this.table;
+    // Plugins repeat what they have said; a snapshot is written for what is new.
+    if (family[entry] === to.family && udpPort[entry] === to.port && isAddress(address, 4 * entry, to.ip)) return;
+    this.changed = true;
+    family[entry] = to.family;
+    udpPort[entry] = to.port;
+    writeAddress(address, 4 * entry, to.ip);
   }
 
   #read(entry: number): CacheEntry {
@@ -276,10 +288,15 @@ export class TargetCache implements RequestOwner {
   }
 }
 
-const isValid = (state: number): boolean => state === STATE.forward || state === STATE.drop;
+export const isValid = (state: number): boolean => state === STATE.forward || state === STATE.drop;
 
 /** The two halves in which the table keeps a MAC. */
 export const halves = (mac: number): [high: number, low: number] => [Math.floor(mac / 0x1_0000_0000), mac | 0];
+
+function isAddress(words: Uint32Array, at: number, ip: Uint8Array): boolean {
+  const bytes = new Uint8Array(words.buffer, words.byteOffset + 4 * at, 16);
+  return ip.every((byte, index) => bytes[index] === byte);
+}
 
 /** 4 or 16 bytes, in the order in which they stand, into four words. */
 export function writeAddress(words: Uint32Array, at: number, ip: Uint8Array): void {

@@ -58,6 +58,11 @@ export class TargetTable {
     return this.#count;
   }
 
+  /** Entries have numbers below this one. */
+  get places(): number {
+    return this.#count + this.#free.length;
+  }
+
   // HOT: per frame.
   find(high: number, low: number): number {
     const mask = this.#slots.length - 1;

@@ -3,20 +3,32 @@ import { constants } from 'node:os';
 import { type IpAddress, type IpFamily, OverlayError } from '@overlayadm/api';
 import { MAX_LINK_NAME_BYTES } from '../util/limits.ts';
 import { hasAddress, listAddresses, routeMtu } from './addresses.ts';
-import { addMacvlan, deleteLink, getLink, listLinks, setLink } from './links.ts';
+import { addMacvlan, deleteLink, getLink, getStatistics, listLinks, setLink } from './links.ts';
 import { formatMark } from './marks.ts';
-import { type OtherNamespace, openRouteSocket, otherNamespaces, ourIdIn, ownNamespaceId, withNamespaceFd } from './namespaces.ts';
+import {
+  namespaceId,
+  namespacePath,
+  type OtherNamespace,
+  openRouteSocket,
+  otherNamespaces,
+  ourIdIn,
+  ownNamespaceId,
+  withNamespaceFd,
+} from './namespaces.ts';
 import { NETLINK, type NetlinkIo, NetlinkSocket } from './netlink/socket.ts';
 import { IsolationTable } from './nftables.ts';
 import { holderOfUdpPort } from './ports.ts';
 import { mtuOf, routeTo } from './routes.ts';
 import { isolateInterface } from './sysctl.ts';
-import type { KernelNetwork, LinkInfo, OverlayLinkOptions, UpperLink, VnicSpec } from './types.ts';
+import type { KernelNetwork, LinkInfo, LinkStatistics, OverlayLinkOptions, UpperLink, VnicSpec } from './types.ts';
+import { attachTags, type BpfIo, type TagPlace, tagOf } from './vlan-hooks.ts';
 
 export interface LinuxKernelParts {
-  readonly io: NetlinkIo;
+  readonly io: NetlinkIo & BpfIo;
   /** Names the state directory in marks and in the name of the nftables table: `[A-Za-z0-9_-]{1,64}`. */
   readonly stateId: string;
+  /** False: VLAN tags as on a kernel before 6.6, which has no TCX. */
+  readonly tcx?: boolean;
 }
 
 /** The name of an object for an error message. */
@@ -31,22 +43,28 @@ const notOurs = (name: string, netns: string | undefined, link: LinkInfo): Overl
   });
 
 export class LinuxKernel implements KernelNetwork {
-  readonly #io: NetlinkIo;
+  readonly #io: NetlinkIo & BpfIo;
   readonly #stateId: string;
+  readonly #tcx: boolean;
   readonly #route: NetlinkSocket;
   readonly #isolation: IsolationTable;
 
   /** Opens the route socket; the nftables table is made with the first overlay. @throws OverlayError */
-  constructor({ io, stateId }: LinuxKernelParts) {
+  constructor({ io, stateId, tcx = true }: LinuxKernelParts) {
     formatMark({ stateId, name: 'overlay0' });
     this.#io = io;
     this.#stateId = stateId;
+    this.#tcx = tcx;
     this.#route = openRouteSocket(io);
     this.#isolation = new IsolationTable(io, stateId);
   }
 
   networkNamespaceId(): number {
     return ownNamespaceId();
+  }
+
+  namespaceId(netns: string): string | undefined {
+    return namespaceId(netns);
   }
 
   link(name: string, netns?: string): LinkInfo | undefined {
@@ -91,6 +109,13 @@ export class LinuxKernel implements KernelNetwork {
     this.#isolation.remove(name);
   }
 
+  deleteOverlayLink(name: string): void {
+    const link = this.#existing(name, undefined);
+    if (!link.ours || link.kind === 'macvlan') throw notOurs(name, undefined, link);
+    deleteLink(this.#route, link);
+    this.#isolation.remove(name);
+  }
+
   setMtu(name: string, mtu: number, netns?: string): void {
     const link = this.#existing(name, netns);
     if (!link.ours) throw notOurs(name, netns, link);
@@ -102,22 +127,29 @@ export class LinuxKernel implements KernelNetwork {
   }
 
   addVnic(spec: VnicSpec): LinkInfo {
-    const { name, mac, mtu, netns } = spec;
+    const { name, mac, mtu, netns, vid } = spec;
     const lowerIndex = this.#overlay(spec.overlay).index;
-    const macvlan = { name, lowerIndex, mac, mtu };
+    const macvlan = { name, lowerIndex, mac, mtu, down: vid !== undefined };
     if (netns === undefined) addMacvlan(this.#route, macvlan);
     else withNamespaceFd(netns, (netnsFd) => addMacvlan(this.#route, { ...macvlan, netnsFd }));
     return this.#in(netns, (socket) => {
       const made = getLink(socket, name, this.#stateId);
       if (made === undefined) throw notFound(name, netns);
       try {
+        if (vid !== undefined) attachTags(this.#tagPlace(socket, made, netns), vid, this.#tcx);
         setLink(socket, made, { alias: this.#mark(name) });
+        if (vid !== undefined) setLink(socket, made, { up: true });
         return getLink(socket, name, this.#stateId) ?? made;
       } catch (error) {
         deleteLink(socket, made);
         throw error;
       }
     });
+  }
+
+  vlanOf(name: string, netns?: string): number | undefined {
+    const link = this.#existing(name, netns);
+    return this.#in(netns, (socket) => tagOf(this.#tagPlace(socket, link, netns)));
   }
 
   deleteVnic(name: string, netns?: string): void {
@@ -161,6 +193,10 @@ export class LinuxKernel implements KernelNetwork {
     }
   }
 
+  statistics(index: number, netns?: string): LinkStatistics {
+    return this.#in(netns, (socket) => getStatistics(socket, index));
+  }
+
   close(): void {
     this.#isolation.close();
     this.#route.close();
@@ -178,6 +214,10 @@ export class LinuxKernel implements KernelNetwork {
     } finally {
       socket.close();
     }
+  }
+
+  #tagPlace(socket: NetlinkSocket, link: LinkInfo, netns: string | undefined): TagPlace {
+    return { io: this.#io, socket, link, namespace: netns === undefined ? undefined : namespacePath(netns) };
   }
 
   /** Also by another name. */

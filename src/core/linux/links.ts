@@ -16,12 +16,13 @@ import {
   IFLA_VXLAN,
   IN6_ADDR_GEN_MODE_NONE,
   ifinfomsg,
+  LINK_STATISTICS,
   MACVLAN_MODE_BRIDGE,
   RTEXT_FILTER_SKIP_STATS,
   RTM,
 } from './netlink/rtnetlink.ts';
 import type { NetlinkSocket } from './netlink/socket.ts';
-import type { LinkInfo, VxlanInfo } from './types.ts';
+import type { LinkInfo, LinkStatistics, VxlanInfo } from './types.ts';
 
 const skipStatistics = (): Uint8Array => host.attribute(IFLA.extMask, host.u32(RTEXT_FILTER_SKIP_STATS));
 
@@ -93,6 +94,23 @@ export function listLinks(socket: NetlinkSocket, stateId: string): LinkInfo[] {
   return messages.map((message) => readLink(message, stateId)).filter((link) => link !== undefined);
 }
 
+/** Reads the counters of an RTM_NEWLINK message; undefined when it has none, or not all. */
+export function readStatistics({ type, body }: NetlinkMessage): LinkStatistics | undefined {
+  if (type !== RTM.newLink || body.length < IFINFO_BYTES) return undefined;
+  const bytes = host.readAttributes(body, IFINFO_BYTES).get(IFLA.statistics64);
+  const values = LINK_STATISTICS.map((name, position) => [name, host.readU64(bytes, 8 * position)] as const);
+  return values.every(([, value]) => value !== undefined) ? (Object.fromEntries(values) as unknown as LinkStatistics) : undefined;
+}
+
+/** @throws OverlayError LINK_NOT_FOUND */
+export function getStatistics(socket: NetlinkSocket, index: number): LinkStatistics {
+  const subject = `link ${index}`;
+  const answers = socket.request({ subject, action: 'be read' }, RTM.getLink, 0, ifinfomsg({ index }));
+  const statistics = answers.map(readStatistics).find((each) => each !== undefined);
+  if (statistics !== undefined) return statistics;
+  throw new OverlayError('NETLINK_NO_ANSWER', `${subject}: the kernel gave no statistics`);
+}
+
 /** Only what is given changes. */
 export interface LinkChanges {
   readonly up?: boolean;
@@ -143,12 +161,14 @@ export interface MacvlanSpec {
   readonly mtu: number;
   /** Descriptor of the namespace it is made in; without it the socket's own. */
   readonly netnsFd?: number;
+  /** Made down: something has to be done to it before a frame may pass. */
+  readonly down?: boolean;
 }
 
 export function encodeMacvlan(spec: MacvlanSpec): Uint8Array[] {
   const mode = host.attribute(IFLA_MACVLAN_MODE, host.u32(MACVLAN_MODE_BRIDGE));
   return [
-    ifinfomsg({ flags: IFF.up, change: IFF.up }),
+    ifinfomsg({ flags: spec.down ? 0 : IFF.up, change: IFF.up }),
     host.attribute(IFLA.ifName, cString(spec.name)),
     host.attribute(IFLA.link, host.u32(spec.lowerIndex)),
     host.attribute(IFLA.address, macToBytes(spec.mac)),
@@ -182,7 +202,7 @@ function macvlanError({ name, mac }: MacvlanSpec, error: unknown): unknown {
 }
 
 /**
- * Made, and up, in one message in its own namespace: it never stands anywhere else. Without mark, because a link is not
+ * Made, and up unless told otherwise, in one message in its own namespace: it never stands anywhere else. Without mark, because a link is not
  * given an alias while it is made (net/core/rtnetlink.c, rtnl_create_link()).
  */
 export function addMacvlan(socket: NetlinkSocket, spec: MacvlanSpec): void {

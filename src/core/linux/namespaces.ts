@@ -62,6 +62,18 @@ export function withNamespaceFd<T>(name: string, use: (fd: number) => T): T {
 
 export const ownNamespaceId = (): number => statSync(OWN).ino;
 
+/**
+ * The inode of a namespace lives as long as a name is mounted on it, and its change time is the moment when it was made (fs/nsfs.c);
+ * the number alone is given to a later namespace again. @throws OverlayError NETNS_NAME
+ */
+export function namespaceId(name: string): string | undefined {
+  const path = namespacePath(name);
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  // The file stays when the mount on it has gone; it is then one of another file system.
+  if (found === undefined || found.dev !== statSync(OWN, { bigint: true }).dev) return undefined;
+  return `${found.ino}:${found.ctimeNs}`;
+}
+
 export interface OtherNamespace {
   /** For people: its name, or `pid N` of the first process found in it. */
   readonly label: string;

@@ -14,12 +14,19 @@ import type { IpAddress, IpFamily, MacAddress } from '@overlayadm/api';
  *   NETNS_NAME         a text that cannot be the name of one
  *   NFTABLES_MISSING   the kernel has no nf_tables, or one older than 5.12
  *   SYSCTL_REFUSED     /proc/sys could not be written
+ *   VLAN_TAGS_REFUSED  the kernel did not take the two programs that make a VNIC a port of a VLAN
  *   NETLINK_REFUSED    anything else; details have `errno` (positive) and `code` ('EINVAL')
  *   NETLINK_NO_ANSWER  the kernel did not answer as netlink promises
  */
 export interface KernelNetwork {
   /** Inode of /proc/self/ns/net: equal numbers are the same network namespace, until the next boot. */
   networkNamespaceId(): number;
+
+  /**
+   * What tells this network namespace from every other that has had, or will have, this name; undefined when there is none.
+   * Equal as long as the name stays: inodes of namespaces are used again, so the time when it was given is part of it.
+   */
+  namespaceId(netns: string): string | undefined;
 
   /** Links are looked up anew on every call, by their name and not by other names they have. `netns` is a name as `ip netns` shows it; without it our own namespace. */
   link(name: string, netns?: string): LinkInfo | undefined;
@@ -36,11 +43,21 @@ export interface KernelNetwork {
   prepareOverlayLink(name: string, options: OverlayLinkOptions): LinkInfo;
   /** Forgets the isolation of `name`; call it after the link has gone. Unknown names are fine. */
   releaseOverlayLink(name: string): void;
+  /** A link that nobody holds any more, with what stands on it. @throws LINK_NOT_FOUND, LINK_NOT_OURS when it has no mark of ours or is a VNIC. */
+  deleteOverlayLink(name: string): void;
   /** @throws LINK_NOT_OURS when the link has no mark of ours. */
   setMtu(name: string, mtu: number, netns?: string): void;
 
-  /** A macvlan in bridge mode, made in one message in its namespace with MAC and MTU, and up; then marked. Undone when that fails. */
+  /**
+   * A macvlan in bridge mode, made in one message in its namespace with MAC and MTU, and up; then marked. With a VLAN it is made
+   * down, given its tags, marked, and set up last: no frame passes without them, and what has our mark has its tags. Undone when that fails.
+   */
   addVnic(spec: VnicSpec): LinkInfo;
+  /**
+   * The VLAN whose tags a VNIC really has, by the programs on it; undefined when there are none, or not both.
+   * @throws LINK_NOT_FOUND
+   */
+  vlanOf(name: string, netns?: string): number | undefined;
   /** @throws LINK_NOT_FOUND, LINK_NOT_OURS when it is no macvlan with a mark of ours. */
   deleteVnic(name: string, netns?: string): void;
   /**
@@ -70,6 +87,9 @@ export interface KernelNetwork {
    */
   whoHasUdpPort(family: IpFamily, address: IpAddress, port: number): Promise<string | undefined>;
 
+  /** Counters of a link since it was made. @throws LINK_NOT_FOUND */
+  statistics(index: number, netns?: string): LinkStatistics;
+
   /** Closes the sockets to the kernel; the isolation goes with them. Links stay. Nothing may be called afterwards. */
   close(): void;
 }
@@ -81,6 +101,18 @@ export interface OverlayLinkOptions {
   readonly queueFrames?: number;
 }
 
+/** As the owner of the link sees it: `rx` is what it has received. */
+export interface LinkStatistics {
+  readonly rxFrames: bigint;
+  readonly txFrames: bigint;
+  readonly rxBytes: bigint;
+  readonly txBytes: bigint;
+  readonly rxErrors: bigint;
+  readonly txErrors: bigint;
+  readonly rxDropped: bigint;
+  readonly txDropped: bigint;
+}
+
 export interface VnicSpec {
   readonly name: string;
   /** Name of the overlay's link, in our own namespace. */
@@ -88,6 +120,8 @@ export interface VnicSpec {
   readonly mac: MacAddress;
   readonly mtu: number;
   readonly netns?: string;
+  /** 1-4094: a port of this VLAN, untagged inside. */
+  readonly vid?: number;
 }
 
 /** `overlayadm:<state id>:<name>` in IFLA_IFALIAS: who made the link, and what the object was called when it was made. */

@@ -25,8 +25,8 @@ export interface LinkEvents {
 
 /** Somebody with questions for this host. */
 export interface AskSource {
-  /** The next of them, at most `most`; undefined when there are none. */
-  nextAsks(most: number): ToHost | undefined;
+  /** The next of them for this host, at most `most`; undefined when there are none. */
+  nextAsks(most: number, link: HostLink): ToHost | undefined;
 }
 
 interface Waiting {
@@ -43,6 +43,7 @@ const REPLIES = { describe: 'described', refuse: 'refused', socket: 'bound', cre
 export type ReplyTo<T extends CallType> = Extract<Reply, { readonly type: (typeof REPLIES)[T] }>;
 
 export class HostLink {
+  readonly pid: number | undefined;
   /** Settles when the modules are imported. @throws OverlayError PLUGIN_FAILED */
   readonly ready: Promise<void>;
   readonly #name: string;
@@ -63,6 +64,7 @@ export class HostLink {
   /** `name`: the package, for texts. */
   constructor(name: string, process: HostProcess, clock: Clock, events: LinkEvents) {
     this.#name = name;
+    this.pid = process.pid;
     this.#process = process;
     this.#clock = clock;
     this.#events = events;
@@ -135,7 +137,7 @@ export class HostLink {
   async #askAll(): Promise<void> {
     while (this.#sources.size > 0 && !this.#over) {
       for (const source of this.#sources) {
-        const message = source.nextAsks(FAIR_ASKS);
+        const message = source.nextAsks(FAIR_ASKS, this);
         if (message === undefined) this.#sources.delete(source);
         else this.send(message);
       }

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
 import { messageOf } from '@overlayadm/api';
-import { HOST_HEAP_MIB } from '../util/limits.ts';
+import { HOST_DATA_MIB, HOST_HEAP_MIB } from '../util/limits.ts';
 import { hostProgram, isLink, type Program, packageFolders, readGrants } from './packages.ts';
 import { type User, whyNotReadable } from './reach.ts';
 import { ownPowers, type Powers, readServiceUser, setprivArguments } from './rights.ts';
@@ -34,6 +34,8 @@ export interface HostRights {
   readonly user: User;
   /** JavaScript heap of the host, MiB. */
   readonly heapMib: number;
+  /** All that it may write to: the heap and what is outside of it, MiB. */
+  readonly dataMib: number;
 }
 
 export const systemRights = (): HostRights => ({
@@ -42,6 +44,7 @@ export const systemRights = (): HostRights => ({
   powers: ownPowers(),
   user: readServiceUser(),
   heapMib: HOST_HEAP_MIB,
+  dataMib: HOST_DATA_MIB,
 });
 
 /** The folder or file that keeps the service user from running this host; undefined when nothing does. Where overlayd cannot change users, nothing is asked of them. */
@@ -50,6 +53,12 @@ export function whyNotServiceUser({ node, program, powers, user }: HostRights, l
   const plugin = launch.modules.map((module) => join(launch.root, module));
   const paths = [node, program.main, ...program.folders, ...foldersOf(launch), ...plugin];
   return paths.map((path) => whyNotReadable(path, user)).find((reason) => reason !== undefined);
+}
+
+/** User that this host runs as. */
+export function uidOf(rights: HostRights, launch: HostLaunch): number {
+  const changes = rights.powers.changesUser && whyNotServiceUser(rights, launch) === undefined;
+  return changes ? rights.user.uid : (process.getuid?.() ?? 0);
 }
 
 /** What `show-plugins` and the log say of a host that has to keep overlayd's user. */
@@ -66,14 +75,18 @@ function foldersOf(launch: HostLaunch): readonly string[] {
   }
 }
 
+/** Buffers are no part of the heap that --max-old-space-size bounds: the kernel counts them, in KiB. The shell leaves its own variables behind. */
+const LIMITED = 'ulimit -c 0 && ulimit -d "$1" && shift && exec env -i "$@"';
+
 /** Command line of a host, setpriv first. */
 export function hostCommand(rights: HostRights, launch: HostLaunch): readonly string[] {
-  const { node, program, powers, heapMib } = rights;
+  const { node, program, powers, heapMib, dataMib } = rights;
   const user = whyNotServiceUser(rights, launch) === undefined ? rights.user : undefined;
   const folders = readGrants([...program.folders, ...foldersOf(launch)], isLink);
   return [
     'setpriv',
     ...setprivArguments(powers, user),
+    ...['sh', '-c', LIMITED, 'sh', `${dataMib * 1024}`],
     node,
     `--max-old-space-size=${heapMib}`,
     '--permission',

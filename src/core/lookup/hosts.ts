@@ -1,39 +1,31 @@
 // PluginHosts: finds the package of a plugin, and puts every call to the host of that package.
-import { OverlayError, type UnderlaySocket } from '@overlayadm/api';
-import type { Clock } from '../util/clock.ts';
+import { messageOf, OverlayError, type UnderlaySocket } from '@overlayadm/api';
+import type { Clock, Timer } from '../util/clock.ts';
+import { LOOKUP_SWEEP_MS } from '../util/limits.ts';
 import type { Log } from '../util/log.ts';
-import type { Description, Provider, ProviderTable } from '../varpd/protocol.ts';
-import { discoverProviders, systemDiscovery } from './discovery.ts';
-import { type FileAccess, systemFiles } from './files.ts';
+import type { Description, Provider, ProviderKind, ProviderTable } from '../varpd/protocol.ts';
+import { Catalogue, findProvider, unknownPlugin } from './catalogue.ts';
+import type { PackageHome } from './home.ts';
+import { Homes } from './homes.ts';
 import { HostLog } from './host-log.ts';
-import { describeKept, type HostLaunch, type SpawnHost, systemRights, systemSpawn, whyNotServiceUser } from './host-process.ts';
 import { RemoteInstance } from './instance.ts';
-import { Supervisor } from './supervisor.ts';
-import type { EncapDescription, InstanceEvents, InstanceSpec, LookupDescription, LookupInstance, PluginHosts, PropertyRecord } from './types.ts';
+import { listPlugins } from './plugin-list.ts';
+import { Restores } from './restores.ts';
+import type { HostRuntime } from './runtime.ts';
+import type {
+  EncapDescription,
+  InstanceEvents,
+  InstancePast,
+  InstanceSpec,
+  LookupDescription,
+  LookupInstance,
+  PluginHosts,
+  PluginList,
+  PluginReload,
+  PropertyRecord,
+} from './types.ts';
 
-/** What plugin hosts need of the machine; tests hand in their own. */
-export interface HostRuntime {
-  /** Never rejects. */
-  discover(): Promise<ProviderTable>;
-  readonly spawn: SpawnHost;
-  /** What is not as it should be with the rights of this host, for people; undefined when nothing. */
-  describeRights(launch: HostLaunch): string | undefined;
-  readonly files: FileAccess;
-}
-
-/** The real thing. `dataDir`: the plugin directory, $OVERLAYADM_DATA_DIR. */
-export function systemRuntime(dataDir: string): HostRuntime {
-  return {
-    discover: () => discoverProviders(systemDiscovery(dataDir)),
-    spawn: systemSpawn(),
-    describeRights: (launch) => {
-      const rights = systemRights();
-      const folder = whyNotServiceUser(rights, launch);
-      return folder === undefined ? undefined : describeKept(rights, launch, folder);
-    },
-    files: systemFiles,
-  };
-}
+export { type HostRuntime, systemRuntime } from './runtime.ts';
 
 export interface PluginHostsParts {
   readonly runtime: HostRuntime;
@@ -43,76 +35,58 @@ export interface PluginHostsParts {
 
 export const createPluginHosts = (parts: PluginHostsParts): PluginHosts => new PackageHosts(parts);
 
-/** As overlayd uses it: real processes, with the plugins that are installed in `dataDir` beside the bundled ones. */
-export const systemPluginHosts = ({ dataDir, clock, log }: { dataDir: string; clock: Clock; log: Log }): PluginHosts =>
-  createPluginHosts({ runtime: systemRuntime(dataDir), clock, log });
-
-const launchesOf = (providers: readonly Provider[]): Map<string, HostLaunch> => {
-  const launches = new Map<string, HostLaunch>();
-  for (const { package: name, root, module } of providers) {
-    launches.set(root, { package: name, root, modules: [...new Set([...(launches.get(root)?.modules ?? []), module])] });
-  }
-  return launches;
-};
-
 class PackageHosts implements PluginHosts {
   readonly #parts: PluginHostsParts;
-  #table: Promise<ProviderTable> | undefined;
-  #isLooking = false;
-  /** By folder and version: an upgraded package gets a host of its own beside the old one. */
-  readonly #supervisors = new Map<string, Supervisor>();
-  readonly #descriptions = new Map<string, Promise<Description>>();
-  #instances = 0;
+  readonly #catalogue: Catalogue;
+  readonly #homes: Homes;
+  readonly #restores: Restores;
+  /** Every one that is not closed, also one without a host: what it is asked has an end in any case. */
+  readonly #instances = new Set<RemoteInstance>();
+  #nextId = 0;
+  #sweep: Timer | undefined;
+  #reloading: Promise<unknown> = Promise.resolve();
+  /** What the last reload left as it was, by package. */
+  #kept: ReadonlyMap<string, string> = new Map();
   #stopped = false;
 
   constructor(parts: PluginHostsParts) {
+    const { runtime, clock, log } = parts;
     this.#parts = parts;
+    this.#homes = new Homes(parts);
+    this.#restores = new Restores({ clock, look: () => this.#catalogue.table(true), place: (instance) => void this.#place(instance) });
+    const found = (): void => {
+      this.#homes.found();
+      this.#restores.found();
+    };
+    this.#catalogue = new Catalogue({ runtime, log, found });
   }
 
   providers(refresh = false): Promise<ProviderTable> {
-    // One that is under way is new enough: looking costs a process, and many may ask for what is not there.
-    if (refresh && !this.#isLooking) {
-      this.#table = undefined;
-      this.#descriptions.clear();
-    }
-    this.#table ??= this.#discover();
-    return this.#table;
+    return this.#catalogue.table(refresh);
   }
 
   async describeEncap(name: string): Promise<EncapDescription> {
-    return (await this.#describe(await this.#find('encap', name))) as EncapDescription;
+    return (await this.#describe('encap', name)) as EncapDescription;
   }
 
   async describeLookup(name: string): Promise<LookupDescription> {
-    return (await this.#describe(await this.#find('lookup', name))) as LookupDescription;
+    return (await this.#describe('lookup', name)) as LookupDescription;
   }
 
-  async refuse(kind: 'encap' | 'lookup', name: string, values: PropertyRecord): Promise<{ property: string; reason: string } | undefined> {
-    const supervisor = await this.#supervisorOf(await this.#find(kind, name));
+  async refuse(kind: ProviderKind, name: string, values: PropertyRecord): Promise<{ property: string; reason: string } | undefined> {
+    const { supervisor } = await this.#homeOf(kind, name);
     const { refusal } = await supervisor.call('refuse', { kind, name, values });
     return refusal ?? undefined;
   }
 
   async socket(encap: string, values: PropertyRecord): Promise<UnderlaySocket> {
-    const supervisor = await this.#supervisorOf(await this.#find('encap', encap));
+    const { supervisor } = await this.#homeOf('encap', encap);
     return (await supervisor.call('socket', { name: encap, values })).socket;
   }
 
   async createInstance(spec: InstanceSpec, events: InstanceEvents): Promise<LookupInstance> {
-    const provider = await this.#find('lookup', spec.plugin);
-    const { properties } = await this.#describe(provider);
-    const supervisor = await this.#supervisorOf(provider);
-    const { clock, log, runtime } = this.#parts;
-    const instance = new RemoteInstance({
-      id: this.#instances++,
-      spec,
-      paths: new Set(properties.filter(({ type }) => type === 'path').map(({ name }) => name)),
-      events,
-      files: runtime.files,
-      clock,
-      log: new HostLog(log, clock, { package: provider.package }),
-      release: (released) => supervisor.remove(released),
-    });
+    const { supervisor } = await this.#homeOf('lookup', spec.plugin);
+    const instance = this.#newInstance(spec, events, undefined);
     try {
       await supervisor.add(instance);
       return instance;
@@ -123,80 +97,107 @@ class PackageHosts implements PluginHosts {
     }
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await Promise.all([...this.#supervisors.values()].map((supervisor) => supervisor.stop()));
-    this.#supervisors.clear();
+  restoreInstance(spec: InstanceSpec, past: InstancePast, events: InstanceEvents): LookupInstance {
+    const instance = this.#newInstance(spec, events, past);
+    queueMicrotask(() => {
+      instance.hostDown(`${spec.plugin}: the plugin is being started`);
+      void this.#place(instance);
+    });
+    return instance;
   }
 
-  async #discover(): Promise<ProviderTable> {
-    this.#isLooking = true;
+  /** One after the other: each sees what was installed before it was asked for. */
+  reload(): Promise<PluginReload> {
+    const reloaded = this.#reloading.then(() => this.#reload());
+    this.#reloading = reloaded.catch(() => undefined);
+    return reloaded;
+  }
+
+  async list(): Promise<PluginList> {
+    const { runtime, clock } = this.#parts;
+    const table = await this.#catalogue.table();
+    const describe = async (provider: Provider): Promise<Description> =>
+      (await this.#homes.of(provider, table)).describe(provider.kind, provider.name);
+    return listPlugins({ runtime, clock, homes: this.#homes, kept: this.#kept, describe }, table);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#restores.stop();
+    this.#sweep?.cancel();
+    this.#sweep = undefined;
+    this.#instances.clear();
+    await this.#homes.stop();
+  }
+
+  async #reload(): Promise<PluginReload> {
+    const table = await this.#catalogue.renew();
+    const { replaced, kept } = await this.#homes.renew(table);
+    this.#kept = new Map(kept.map(({ package: owner, reason }) => [owner, reason]));
+    for (const { package: owner, reason } of kept) this.#parts.log.warn({ package: owner, reason }, 'a plugin host was not replaced');
+    for (const owner of replaced) this.#parts.log.info({ package: owner }, 'a plugin host was replaced');
+    return { replaced, kept, problems: table.problems };
+  }
+
+  #newInstance(spec: InstanceSpec, events: InstanceEvents, past: InstancePast | undefined): RemoteInstance {
+    const { clock, log, runtime } = this.#parts;
+    const instance: RemoteInstance = new RemoteInstance({
+      id: this.#nextId++,
+      spec,
+      past,
+      events,
+      files: runtime.files,
+      clock,
+      log: new HostLog(log, clock, { plugin: spec.plugin }),
+      closed: () => this.#closed(instance),
+    });
+    if (!this.#stopped) this.#instances.add(instance);
+    if (!this.#stopped) this.#sweep ??= clock.every(LOOKUP_SWEEP_MS, () => this.#sweepAll());
+    return instance;
+  }
+
+  #closed(instance: RemoteInstance): void {
+    this.#instances.delete(instance);
+    this.#restores.remove(instance);
+    if (this.#instances.size > 0) return;
+    this.#sweep?.cancel();
+    this.#sweep = undefined;
+  }
+
+  #sweepAll(): void {
+    for (const instance of this.#instances) instance.sweep(this.#parts.clock.now());
+  }
+
+  /** Puts an instance of before into the host of its plugin; without one it says so and waits. Never rejects. */
+  async #place(instance: RemoteInstance): Promise<void> {
     try {
-      const { providers, problems } = await this.#parts.runtime.discover();
-      const rights = [...launchesOf(providers).values()].map((launch) => this.#parts.runtime.describeRights(launch));
-      const all = [...problems, ...rights.filter((problem) => problem !== undefined)];
-      for (const problem of all) this.#parts.log.warn({ problem }, 'a plugin is not as it should be');
-      return { providers, problems: all };
+      const table = await this.#catalogue.table();
+      if (instance.isClosed || this.#stopped) return;
+      const provider = findProvider(table, 'lookup', instance.plugin);
+      if (provider === undefined) throw unknownPlugin('lookup', instance.plugin, table);
+      const { supervisor } = await this.#homes.of(provider, table);
+      if (!instance.isClosed) supervisor.restore(instance);
     } catch (error) {
-      // What failed may work the next time.
-      this.#table = undefined;
-      throw error;
-    } finally {
-      this.#isLooking = false;
+      if (instance.isClosed || this.#stopped) return;
+      instance.hostDown(reasonOf(error));
+      this.#restores.add(instance);
     }
   }
 
   /** @throws OverlayError PLUGIN_UNKNOWN */
-  async #find(kind: 'encap' | 'lookup', name: string): Promise<Provider> {
-    const match = ({ providers }: ProviderTable): Provider | undefined => providers.find((each) => each.kind === kind && each.name === name);
-    const found = match(await this.providers());
-    // It may have been installed since we looked.
-    if (found !== undefined) return found;
-    const table = await this.providers(true);
-    return match(table) ?? unknownPlugin(kind, name, table);
+  async #homeOf(kind: ProviderKind, name: string): Promise<PackageHome> {
+    const provider = await this.#catalogue.find(kind, name);
+    return this.#homes.of(provider, await this.#catalogue.table());
   }
 
-  /** @throws OverlayError PLUGIN_FAILED */
-  #describe(provider: Provider): Promise<Description> {
-    const key = [keyOf(provider), provider.kind, provider.name].join(' ');
-    const known = this.#descriptions.get(key);
-    if (known !== undefined) return known;
-    const description = this.#askForDescription(provider);
-    this.#descriptions.set(key, description);
-    // What failed may work the next time.
-    description.catch(() => this.#descriptions.delete(key));
-    return description;
-  }
-
-  async #askForDescription(provider: Provider): Promise<Description> {
-    const { kind, name, package: owner } = provider;
-    const { description } = await (await this.#supervisorOf(provider)).call('describe', { kind, name });
-    if (description.kind === kind && description.name === name) return description;
-    throw new OverlayError('PLUGIN_FAILED', `${kind} ${name}: package ${owner} describes ${description.kind} ${description.name} in its place`);
-  }
-
-  /** @throws OverlayError PLUGIN_FAILED once everything was stopped */
-  async #supervisorOf(provider: Provider): Promise<Supervisor> {
-    const { providers } = await this.providers();
-    if (this.#stopped) throw new OverlayError('PLUGIN_FAILED', `plugin ${provider.package}: overlayd is stopping`);
-    const key = keyOf(provider);
-    let supervisor = this.#supervisors.get(key);
-    if (supervisor === undefined) {
-      const launch = launchesOf(providers).get(provider.root) ?? { package: provider.package, root: provider.root, modules: [provider.module] };
-      const { clock, log, runtime } = this.#parts;
-      supervisor = new Supervisor({ launch, spawn: runtime.spawn, clock, log: new HostLog(log, clock, { package: provider.package }) });
-      this.#supervisors.set(key, supervisor);
-    }
-    return supervisor;
+  /** @throws OverlayError PLUGIN_UNKNOWN, PLUGIN_FAILED */
+  async #describe(kind: ProviderKind, name: string): Promise<Description> {
+    return (await this.#homeOf(kind, name)).describe(kind, name);
   }
 }
 
-const keyOf = ({ root, version }: Provider): string => `${root} ${version}`;
-
-function unknownPlugin(kind: 'encap' | 'lookup', name: string, { providers, problems }: ProviderTable): never {
-  const known = providers.filter((provider) => provider.kind === kind).map((provider) => provider.name);
-  throw new OverlayError('PLUGIN_UNKNOWN', `${name}: no such ${kind} plugin (known: ${known.join(', ') || 'none'})`, {
-    details: { kind, name, known, problems },
-    advice: problems.length > 0 ? `Some plugins were left out: ${problems.join('; ')}.` : 'Choose one of them.',
-  });
+/** With what was left out: the plugin that is missed may be among it. */
+function reasonOf(error: unknown): string {
+  const problems = OverlayError.is(error) && Array.isArray(error.details.problems) ? (error.details.problems as string[]) : [];
+  return [messageOf(error), ...problems].join('; ');
 }

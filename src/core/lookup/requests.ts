@@ -26,6 +26,10 @@ class Fifo {
     return this.#items.length - this.#head;
   }
 
+  rest(): readonly number[] {
+    return this.#items.slice(this.#head);
+  }
+
   push(item: number): void {
     this.#items.push(item);
   }
@@ -96,6 +100,13 @@ export class Requests {
       late.push(id);
     }
     return this.remove(late);
+  }
+
+  /** Another host takes over: it is asked everything, and what the one before was asked does not count, for it did not die. */
+  moved(): void {
+    const waiting = new Set(this.#waiting.rest());
+    for (const [id, request] of this.#byId) if (!waiting.has(id)) request.asks--;
+    this.#waiting = new Fifo([...this.#byId.keys()]);
   }
 
   /** The host died: takes out what was put to hosts too often already; the rest waits for the next one. */

@@ -1,23 +1,32 @@
 // Watches over the host of one plugin package: started on first need, started again when it dies, ended with its last use.
 import { messageOf, OverlayError } from '@overlayadm/api';
 import type { Clock, Timer } from '../util/clock.ts';
-import { HOST_RESTART_MS, HOST_STABLE_MS, HOST_WARM_MS, LOOKUP_SWEEP_MS } from '../util/limits.ts';
-import type { CallBody, CallType, Report } from '../varpd/protocol.ts';
+import { HOST_RESTART_MS, HOST_STABLE_MS, HOST_WARM_MS, MAX_STARTING_INSTANCES } from '../util/limits.ts';
+import type { CallBody, CallType, Created, Report } from '../varpd/protocol.ts';
+import { Guests, type Stage } from './guests.ts';
 import { HostLink, type ReplyTo } from './host-link.ts';
 import type { HostLog } from './host-log.ts';
 import type { HostLaunch, SpawnHost } from './host-process.ts';
-import type { RemoteInstance } from './instance.ts';
+import type { Owner, RemoteInstance } from './instance.ts';
 
 export interface SupervisorParts {
-  readonly launch: HostLaunch;
+  /** Asked before every start: the files of a package can have moved since the last one. */
+  launch(): HostLaunch;
   readonly spawn: SpawnHost;
   readonly clock: Clock;
   readonly log: HostLog;
 }
 
-export class Supervisor {
+export class Supervisor implements Owner {
   readonly #parts: SupervisorParts;
   readonly #instances = new Map<number, RemoteInstance>();
+  /** Instances of another supervisor that start here, to be taken over. */
+  readonly #guests = new Set<Guests>();
+  /** Instances that have to be made anew, until it is their turn; and how many are being made. */
+  readonly #queue = new Set<RemoteInstance>();
+  #starting = 0;
+  /** Instances that are made for the first time. */
+  readonly #adding = new Set<Promise<void>>();
   /** Hosts that were told to end, until they are gone. */
   readonly #ending = new Set<Promise<void>>();
   #link: HostLink | undefined;
@@ -26,10 +35,23 @@ export class Supervisor {
   #nextWait: number = HOST_RESTART_MS.first;
   #restart: Timer | undefined;
   #warm: Timer | undefined;
-  #sweep: Timer | undefined;
+  #stopped = false;
 
   constructor(parts: SupervisorParts) {
     this.#parts = parts;
+  }
+
+  get instances(): readonly RemoteInstance[] {
+    return [...this.#instances.values()];
+  }
+
+  /** Nobody uses it and no process of it is left. */
+  get isIdle(): boolean {
+    return this.#uses === 0 && this.#link === undefined && this.#ending.size === 0;
+  }
+
+  get pid(): number | undefined {
+    return this.#link?.pid;
   }
 
   /** @throws OverlayError PLUGIN_FAILED, or what the host reports */
@@ -44,36 +66,77 @@ export class Supervisor {
 
   /** Makes and starts the instance. @throws OverlayError LOOKUP_START_FAILED, or PLUGIN_FAILED when the host ends meanwhile */
   async add(instance: RemoteInstance): Promise<void> {
-    this.#use();
-    this.#instances.set(instance.id, instance);
+    this.#own(instance);
+    const adding = this.#create(instance);
+    const settled = adding.catch(() => undefined).finally(() => this.#adding.delete(settled));
+    this.#adding.add(settled);
     try {
-      await this.#create(instance);
-      this.#sweep ??= this.#parts.clock.every(LOOKUP_SWEEP_MS, () => this.#sweepAll());
+      await adding;
     } catch (error) {
       this.remove(instance);
       throw error;
     }
   }
 
+  /** Makes an instance that was there before, now and, when that fails, again and again. Returns at once. */
+  restore(instance: RemoteInstance): void {
+    this.#own(instance);
+    this.#queue.add(instance);
+    this.#startQueued();
+  }
+
   /** Returns at once; the plugin's stop() is not waited for. */
   remove(instance: RemoteInstance): void {
+    this.#queue.delete(instance);
     if (!this.#instances.delete(instance.id)) return;
     this.#link?.send({ type: 'stop', instance: instance.id });
     if (this.#instances.size === 0) {
-      this.#sweep?.cancel();
-      this.#sweep = undefined;
       this.#restart?.cancel();
       this.#restart = undefined;
     }
     this.#unuse();
   }
 
+  /**
+   * Starts all instances of `from` here beside those that run there, then takes them over, all at once. Those that run there
+   * have to start here; one that does not may fail here as well, and is tried again. @throws OverlayError when anything else
+   * does not come up, or when `signal` is aborted, and then all are where they were.
+   */
+  async takeOver(from: Supervisor, instances: readonly RemoteInstance[], signal: AbortSignal): Promise<void> {
+    this.#use();
+    let guests: Guests | undefined;
+    try {
+      // What is made there for the first time is left there: it is one of `instances` only when it has started.
+      await Promise.all(from.#adding);
+      const link = this.#connect();
+      await link.ready;
+      const { stage } = (guests = new Guests(instances, link));
+      this.#guests.add(guests);
+      await guests.start(
+        (instance) => this.#start(instance, link, stage),
+        () => this.#isUp(link) && !signal.aborted,
+      );
+      for (const [instance, created] of guests.all()) this.#adopt(instance, from, link, created);
+    } finally {
+      if (guests !== undefined) this.#guests.delete(guests);
+      this.#unuse();
+    }
+  }
+
   /** Ends the host, whatever uses it. Settles when it is gone. */
   async stop(): Promise<void> {
-    for (const timer of [this.#warm, this.#sweep, this.#restart]) timer?.cancel();
+    this.#stopped = true;
+    for (const timer of [this.#warm, this.#restart]) timer?.cancel();
     this.#instances.clear();
+    this.#queue.clear();
     this.#end();
     await Promise.all(this.#ending);
+  }
+
+  #own(instance: RemoteInstance): void {
+    this.#use();
+    this.#instances.set(instance.id, instance);
+    instance.owner = this;
   }
 
   #use(): void {
@@ -83,7 +146,7 @@ export class Supervisor {
 
   #unuse(): void {
     this.#uses--;
-    if (this.#uses === 0) this.#warm = this.#parts.clock.after(HOST_WARM_MS, () => this.#end());
+    if (this.#uses === 0 && !this.#stopped) this.#warm = this.#parts.clock.after(HOST_WARM_MS, () => this.#end());
   }
 
   #end(): void {
@@ -94,9 +157,12 @@ export class Supervisor {
     this.#ending.add(ended);
   }
 
+  /** @throws OverlayError PLUGIN_FAILED when it was stopped */
   #connect(): HostLink {
     if (this.#link !== undefined) return this.#link;
-    const { launch, spawn, clock, log } = this.#parts;
+    if (this.#stopped) throw this.#gone('because it was stopped');
+    const { spawn, clock, log } = this.#parts;
+    const launch = this.#parts.launch();
     this.#startedAt = clock.now();
     const process = spawn(launch, (text) => log.write('warn', text));
     const link: HostLink = new HostLink(launch.package, process, clock, {
@@ -109,16 +175,19 @@ export class Supervisor {
 
   #report(report: Report, link: HostLink): string | undefined {
     // One that is not known any more was told to stop; its last words cross our own.
-    return this.#instances.get(report.instance)?.report(report, link);
+    const instance = this.#instances.get(report.instance) ?? [...this.#guests].map((guests) => guests.find(report.instance)).find(Boolean);
+    return instance?.report(report, link);
   }
 
   #down(reason: string, link: HostLink): void {
     if (this.#link !== link) return;
     this.#link = undefined;
-    const { launch, clock, log } = this.#parts;
-    log.tell(`plugin host of ${launch.package} failed: ${reason}`);
+    const { clock, log } = this.#parts;
+    const text = `plugin host of ${this.#parts.launch().package} failed: ${reason}`;
+    log.tell(text);
     if (clock.now() - this.#startedAt >= HOST_STABLE_MS) this.#nextWait = HOST_RESTART_MS.first;
-    for (const instance of [...this.#instances.values()]) instance.hostDown(`plugin host of ${launch.package} failed: ${reason}`);
+    this.#queue.clear();
+    for (const instance of this.instances) instance.hostDown(text, link);
     this.#scheduleRebuild();
   }
 
@@ -126,46 +195,73 @@ export class Supervisor {
     if (this.#restart !== undefined || this.#instances.size === 0) return;
     this.#restart = this.#parts.clock.after(this.#nextWait, () => {
       this.#restart = undefined;
-      this.#rebuild();
+      for (const instance of this.instances) if (instance.hasStarted && !instance.isUp) this.#queue.add(instance);
+      this.#startQueued();
     });
     this.#nextWait = Math.min(this.#nextWait * 2, HOST_RESTART_MS.max);
   }
 
-  /** Makes every instance anew that has no host. One that cannot be is tried again later, the others do not wait for it. */
-  async #rebuild(): Promise<void> {
-    const rebuild = async (instance: RemoteInstance): Promise<void> => {
-      try {
-        await this.#create(instance);
-      } catch (error) {
-        if (this.#instances.has(instance.id)) instance.hostDown(messageOf(error));
-        this.#scheduleRebuild();
-      }
-    };
-    await Promise.all([...this.#instances.values()].filter((instance) => instance.hasStarted && !instance.isUp).map(rebuild));
+  /** Makes what waits for it, some at a time. One that cannot be made is tried again later, the others do not wait for it. */
+  #startQueued(): void {
+    for (const instance of this.#queue) {
+      if (this.#starting >= MAX_STARTING_INSTANCES) return;
+      this.#queue.delete(instance);
+      this.#starting++;
+      this.#rebuild(instance).finally(() => {
+        this.#starting--;
+        this.#startQueued();
+      });
+    }
+  }
+
+  async #rebuild(instance: RemoteInstance): Promise<void> {
+    if (instance.isUp || !this.#instances.has(instance.id)) return;
+    let link: HostLink | undefined;
+    try {
+      link = this.#connect();
+      await this.#create(instance);
+    } catch (error) {
+      if (!this.#instances.has(instance.id)) return;
+      // When the host is gone, all its instances were told so.
+      if (link === this.#link) instance.hostDown(messageOf(error), link);
+      this.#scheduleRebuild();
+    }
   }
 
   async #create(instance: RemoteInstance): Promise<void> {
     const link = this.#connect();
+    const created = await this.#start(instance, link, undefined);
+    if (this.#link !== link) throw this.#gone();
+    if (this.#instances.has(instance.id)) instance.hostUp(link, created);
+  }
+
+  async #start(instance: RemoteInstance, link: HostLink, stage: Stage | undefined): Promise<Created> {
+    instance.begin(link, stage);
     try {
       const { created } = await link.call('create', { instance: instance.id, spec: instance.hostedSpec });
-      if (this.#link === link && this.#instances.has(instance.id)) instance.hostUp(link, created);
-      else if (this.#link !== link) throw this.#gone();
+      instance.checkMode(created);
+      return created;
     } catch (error) {
       link.send({ type: 'stop', instance: instance.id });
+      instance.abandon(link);
       throw this.#isUp(link) ? startFailed(error, instance) : error;
     }
+  }
+
+  #adopt(instance: RemoteInstance, from: Supervisor, link: HostLink, created: Created | undefined): void {
+    this.#own(instance);
+    if (created !== undefined) instance.hostUp(link, created);
+    from.remove(instance);
+    if (created === undefined) this.#queue.add(instance);
+    this.#startQueued();
   }
 
   #isUp(link: HostLink): boolean {
     return this.#link === link;
   }
 
-  #gone(): OverlayError {
-    return new OverlayError('PLUGIN_FAILED', `plugin ${this.#parts.launch.package}: its host ended while the instance started`);
-  }
-
-  #sweepAll(): void {
-    for (const instance of this.#instances.values()) instance.sweep(this.#parts.clock.now());
+  #gone(when = 'while the instance started'): OverlayError {
+    return new OverlayError('PLUGIN_FAILED', `plugin ${this.#parts.launch().package}: its host ended ${when}`);
   }
 }
 

@@ -1,5 +1,17 @@
 // Is this a destination to send to? What a plugin or a person gives is checked here, once, for all drivers.
-import { type Destination, type DestinationField, type IpAddress, type IpFamily, ipFamily, ipScope, ipToBytes } from '@overlayadm/api';
+import {
+  type Destination,
+  type DestinationField,
+  type IpAddress,
+  type IpFamily,
+  ipFamily,
+  ipScope,
+  ipToBytes,
+  type MacAddress,
+  OverlayError,
+  parseIp,
+  parseMac,
+} from '@overlayadm/api';
 import type { WireDestination } from '../engine/messages.ts';
 
 export interface DestinationRules {
@@ -37,4 +49,43 @@ export function checkDestination({ ip, port }: Destination, rules: DestinationRu
 export function showDestination(to: WireDestination, ip: IpAddress): string {
   if (to.port === 0) return ip;
   return to.family === 4 ? `${ip}:${to.port}` : `[${ip}]:${to.port}`;
+}
+
+/**
+ * Reads what a person has typed: `drop` in any case, else the parts that the encapsulation needs, in the order of illumos
+ * dladm_overlay_cache_set(): `mac,`, the IP address, `:port`. An IPv6 address with a port stands in brackets, which illumos
+ * has no way to write. Whether frames can be sent there is for checkDestination().
+ * @throws OverlayError DESTINATION_INVALID with the form that is expected
+ */
+export function parseDestination(text: string, needs: readonly DestinationField[]): Destination | 'drop' {
+  if (text.toLowerCase() === 'drop') return 'drop';
+  let rest = text;
+  let mac: MacAddress | undefined;
+  if (needs.includes('ethernet')) {
+    const comma = rest.indexOf(',');
+    mac = parseMac(rest.slice(0, Math.max(comma, 0)));
+    if (mac === undefined) throw invalid(text, needs);
+    rest = rest.slice(comma + 1);
+  }
+  const { ip, port } = needs.includes('port') ? splitPort(rest) : { ip: parseIp(rest.replace(/^\[([^[\]]*)\]$/, '$1')), port: undefined };
+  if (ip === undefined || (needs.includes('port') && port === undefined)) throw invalid(text, needs);
+  return { ...(mac === undefined ? {} : { mac }), ip, ...(port === undefined ? {} : { port }) };
+}
+
+const WITH_PORT = /^(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([1-9][0-9]{0,4})$/;
+
+function splitPort(text: string): { ip: IpAddress | undefined; port: number | undefined } {
+  const [, bracketed, plain, digits] = WITH_PORT.exec(text) ?? [];
+  const port = Number(digits);
+  const ip = bracketed?.includes(':') ? parseIp(bracketed) : parseIp(plain ?? '');
+  return { ip, port: port <= 65535 ? port : undefined };
+}
+
+function invalid(text: string, needs: readonly DestinationField[]): OverlayError {
+  const address = needs.includes('port') ? 'IP:PORT, [IPV6]:PORT' : 'IP';
+  const forms = `${needs.includes('ethernet') ? address.replaceAll(/(^| )(?=\S)/g, '$1MAC,') : address} or drop`;
+  return new OverlayError('DESTINATION_INVALID', `invalid destination: ${JSON.stringify(text.slice(0, 64))}`, {
+    details: { destination: text, forms },
+    advice: `Write it as ${forms}.`,
+  });
 }

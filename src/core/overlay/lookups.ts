@@ -19,10 +19,12 @@ export interface FrameDoor {
   dhcpRedirect(question: Uint8Array, server: MacAddress): Uint8Array | undefined;
 }
 
+type Asked = Pick<LookupInstance, 'ask' | 'abort'>;
+
 export interface LookupParts {
   readonly port: number;
   readonly engine: EngineLink;
-  readonly instance: Pick<LookupInstance, 'ask' | 'abort'>;
+  readonly instance: Asked;
   readonly frames: FrameDoor;
   readonly log: Log;
   check(destination: Destination): CheckedDestination;
@@ -39,6 +41,13 @@ export interface Miss {
 }
 
 const ZERO_MAC = '00:00:00:00:00:00';
+/** Requests of our own have numbers that the engine, which counts up from 1, never reaches. */
+const FIRST_OWN_ID = 2 ** 52;
+/** Who asks when no guest does: locally administered, and nobody's. */
+const NOBODY = '02:00:00:00:00:00' as MacAddress;
+const ETHERTYPE_IPV4 = 0x0800;
+/** Refusals that are none: the question could not be answered just now (lookup/instance.ts). */
+const NO_ANSWER = new Set(['lookup.crashed', 'lookup.timeout']);
 
 interface OpenQuestion {
   readonly question: FrameQuestion;
@@ -50,15 +59,38 @@ export class OverlayLookups {
   readonly #parts: LookupParts;
   readonly #questions = new Map<number, OpenQuestion>();
   /** Targets of outstanding lookups, for messages about their answers. */
-  readonly #targets = new Map<number, MacAddress>();
+  readonly #targets = new Map<number, Extract<Ask, { readonly kind: 'lookup' }>>();
+  /** Targets that are asked for anew though they are known. */
+  readonly #verified = new Map<number, MacAddress>();
+  #instance: Asked;
+  #lastOwnId = FIRST_OWN_ID;
 
   constructor(parts: LookupParts) {
     this.#parts = parts;
+    this.#instance = parts.instance;
   }
 
   /** Lookups and questions that are out. */
   get outstanding(): number {
-    return this.#questions.size + this.#targets.size;
+    return this.#questions.size + this.#targets.size + this.#verified.size;
+  }
+
+  /** Everything that is out is put to this one, in the order in which it was asked. */
+  replaceInstance(instance: Asked): void {
+    this.#instance = instance;
+    this.#verified.clear();
+    const asks = [...this.#targets.values(), ...[...this.#questions].map(([id, { question }]) => askOf(id, question))];
+    if (asks.length > 0) instance.ask(asks.toSorted((a, b) => a.id - b.id));
+  }
+
+  /** Asks for targets that are known: a different answer replaces what is known, a refusal ends it, no answer changes nothing. */
+  verify(targets: readonly MacAddress[]): void {
+    const asks = targets.map((to): Ask => {
+      const id = ++this.#lastOwnId;
+      this.#verified.set(id, to);
+      return { id, kind: 'lookup', to, from: NOBODY, etherType: ETHERTYPE_IPV4 };
+    });
+    if (asks.length > 0) this.#instance.ask(asks);
   }
 
   missed(misses: readonly Miss[]): void {
@@ -74,12 +106,12 @@ export class OverlayLookups {
       else asks.push(ask);
     }
     if (refused.length > 0) this.#parts.engine.send({ op: 'answers', answers: refused });
-    if (asks.length > 0) this.#parts.instance.ask(asks);
+    if (asks.length > 0) this.#instance.ask(asks);
   }
 
   aborted(ids: readonly number[]): void {
     const mine = ids.filter((id) => this.#questions.delete(id) || this.#targets.delete(id));
-    if (mine.length > 0) this.#parts.instance.abort(mine);
+    if (mine.length > 0) this.#instance.abort(mine);
   }
 
   answered(answers: readonly Answer[]): void {
@@ -90,8 +122,9 @@ export class OverlayLookups {
   #askTarget({ id, frame }: Miss): Ask | undefined {
     const target = this.#parts.frames.readTarget(frame);
     if (target === undefined) return undefined;
-    this.#targets.set(id, target.to);
-    return { id, kind: 'lookup', ...target };
+    const ask = { id, kind: 'lookup', ...target } as const;
+    this.#targets.set(id, ask);
+    return ask;
   }
 
   #askQuestion({ id, frame }: Miss): Ask | undefined {
@@ -99,13 +132,15 @@ export class OverlayLookups {
     if (question === undefined) return undefined;
     // A copy: the frame stands in the memory of its whole batch, which would live as long as the question.
     this.#questions.set(id, { question, frames: [frame.slice()] });
-    return question.kind === 'dhcp' ? { id, kind: 'dhcp', client: question.client } : { id, kind: 'resolve', ip: question.ip };
+    return askOf(id, question);
   }
 
   /** What the engine is told; undefined for an answer that nobody waits for. */
   #take(answer: Answer): EngineAnswer | undefined {
+    const known = this.#verified.get(answer.id);
+    if (known !== undefined) return this.#takeVerified(known, answer);
     const question = this.#questions.get(answer.id);
-    const target = this.#targets.get(answer.id);
+    const target = this.#targets.get(answer.id)?.to;
     if (question === undefined && target === undefined) return undefined;
     this.#questions.delete(answer.id);
     this.#targets.delete(answer.id);
@@ -114,6 +149,16 @@ export class OverlayLookups {
     const reason = answer.kind === 'drop' ? answer.reason : 'answer of the wrong kind';
     this.#parts.log.debug({ target, reason }, 'lookup refused');
     return { id: answer.id, kind: 'drop' };
+  }
+
+  #takeVerified(target: MacAddress, answer: Answer): undefined {
+    const { engine, port } = this.#parts;
+    this.#verified.delete(answer.id);
+    const mac = macToKey(target);
+    if (answer.kind === 'found') {
+      const to = this.#isOwn(answer.destination) ? undefined : this.#checked(macToDisplay(target), answer.destination);
+      engine.send(to === undefined ? { op: 'cacheInvalidate', port, mac } : { op: 'cacheSet', port, mac, to, fixed: false });
+    } else if (answer.kind === 'drop' && !NO_ANSWER.has(answer.reason)) engine.send({ op: 'cacheInvalidate', port, mac });
   }
 
   #found(id: number, target: MacAddress, destination: Destination): EngineAnswer {
@@ -158,3 +203,6 @@ export class OverlayLookups {
     return kind === 'nd' ? frames.ndAnswer(asked, mac) : frames.dhcpRedirect(asked, mac);
   }
 }
+
+const askOf = (id: number, question: FrameQuestion): Ask =>
+  question.kind === 'dhcp' ? { id, kind: 'dhcp', client: question.client } : { id, kind: 'resolve', ip: question.ip };

@@ -33,8 +33,8 @@
 //   ----+---------+----       +------------------------------------------------+   asks   |   v
 //      overlay0 (TAP) <=====> | engine <--- lookups / answers ---> main thread | <====================>
 //   ------------------        +--------^---------------------------------------+
-//                                      | datagrams of the mux
-//                                  underlay
+//                                      | datagrams of the mux             ^ starts, holds descriptors
+//                                  underlay                            keeper, or systemd
 //
 // A FRAME OUT. A VNIC sends; what no VNIC of this host has as its address comes out of the TAP. The engine looks up the
 // destination MAC. Known: the compiled header is copied before the frame and it leaves, in one system call with the rest
@@ -63,16 +63,31 @@
 // the client alone, as any unicast frame. Other group frames go to lookup() when the plugin wants them, else
 // they are dropped and counted.
 //
-// CREATION is a transaction (create.ts): name, plugins, vnetid, properties, underlay, lookup instance, data path. Each step that
-// refuses says so with what to do, and what was done before is undone.
+// CREATION is a transaction (create.ts): name, plugins, vnetid, properties, underlay, lookup instance, data path, state. Each step
+// that refuses says so with what to do, and what was done before is undone. A change of link properties (change.ts) is one too:
+// what can refuse comes first, a lookup instance with the new values is made beside the old one, and the swap comes last.
+//
+// WHAT IS REMEMBERED (record.ts, records.ts). An overlay has a record as it is now, in the run directory, and unless it is
+// temporary another one as it is saved, in the state directory. A record holds everything that forwarding needs, the header
+// format too: no plugin has a word in it. Beside it lie the targets, written down a moment after they change (target-snapshots.ts).
+//
+//      state directory                run directory                     the keeper, or systemd           the kernel
+//      saved overlays and VNICs       overlays that are up, targets     TAP and mux sockets, the locks   TAP, macvlan
+//           after a reboot                after a restart                   while overlayd is away            always
+//
+// So an overlayd that is started again (restore.ts) takes its descriptors back, fills the cache before it reads the first frame,
+// and forwards; frames have waited in device and socket meanwhile. Lookup instances come when their plugins can, and what was
+// known from before is then asked for once more, slowly (verify.ts). What cannot be had is kept, shown as degraded with the
+// reason, and tried again. After a reboot "overlayadm up-overlay" does the same from what is saved.
 //
 // DEGRADED IS NOT DOWN. Trouble of a plugin, a wrong answer, a path that is too narrow: the overlay is degraded, with the
 // reason, and goes on forwarding what it knows. Links and cache are never touched by it (illumos: overlay_fm.c). Nor are
 // sockets when the listen address goes: they stay bound, and the kernel lets them work again when it is back.
 //
 // WHEN SOMETHING DIES. A plugin host: its requests are kept and asked again, known targets are forwarded meanwhile. The
-// engine: overlayd exits, it never runs without. overlayd: TAP and VNICs go with its descriptors, and the nftables table
-// of the isolation with its netlink socket; nothing is left behind.
+// engine: overlayd exits, it never runs without. overlayd: whoever holds its descriptors starts it again; links, addresses,
+// routes and neighbours stay as they are. overlayd and the holder: links stay, without carrier, until it is started again. The
+// nftables table of the isolation goes with overlayd, and so does whatever could send a frame into an overlay's link.
 //
 // THE OVERLAY IS NO INTERFACE OF THE HOST. A tenant's ARP, broadcasts and router advertisements must not reach the host
 // whose overlay0 they pass: no ARP, no IPv6, and a table of nftables that drops every packet whose input device is an
@@ -81,34 +96,20 @@
 // NOT DONE, AND WHY. No learning from traffic: anybody who can send a datagram could move a tenant's address. No
 // flooding: what the lookup plugin does not know does not exist. No fragments (RFC 7348 §4.3): what does not fit is
 // dropped, counted and reported with its size.
-import { type Destination, type IpAddress, ipFromBytes, type MacAddress } from '@overlayadm/api';
+import { type Destination, type IpAddress, ipFromBytes, isGroupMac, type MacAddress, OverlayError, parseMac } from '@overlayadm/api';
 import type { DatapathPort } from '../datapath/driver.ts';
 import type { CacheEntry, EngineLink, FromEngine, WireDestination } from '../engine/messages.ts';
-import type { EncapDescription, InstanceEvents, LookupInstance } from '../lookup/types.ts';
-import type { ResolvedProperty } from '../property/table.ts';
+import type { InstanceEvents, LookupInstance } from '../lookup/types.ts';
 import type { Clock } from '../util/clock.ts';
-import { MAX_PAGE_ROWS, MAX_TARGETS_PER_OVERLAY, TOO_BIG_QUIET_MS } from '../util/limits.ts';
+import { MAX_PAGE_ROWS, TOO_BIG_QUIET_MS } from '../util/limits.ts';
 import type { Log } from '../util/log.ts';
 import { keyToMac, macToKey } from '../util/mac-key.ts';
-import { type CheckedDestination, showDestination } from './destination.ts';
+import { type CheckedDestination, parseDestination, showDestination } from './destination.ts';
 import { Health } from './health.ts';
+import { InstanceDoor } from './instance-door.ts';
 import { type FrameDoor, type Miss, OverlayLookups } from './lookups.ts';
 import { tooBigReason } from './mtu.ts';
-
-/** What an overlay is, fixed when it is made. */
-export interface OverlayFacts {
-  readonly name: string;
-  /** Number of the lookup instance: `varpd/id`, never used twice in the life of overlayd. */
-  readonly id: number;
-  readonly vnetid: number;
-  readonly encap: EncapDescription;
-  readonly search: string;
-  readonly listenIp: IpAddress;
-  readonly properties: readonly ResolvedProperty[];
-  readonly mtu: number;
-  /** As show-overlay says it: the driver, and behind `auto` why it was chosen. */
-  readonly datapath: string;
-}
+import type { OverlayFacts } from './record.ts';
 
 export interface OverlayParts {
   readonly engine: EngineLink;
@@ -130,17 +131,27 @@ export interface Target {
   readonly destination: string;
 }
 
+interface Open {
+  readonly port: DatapathPort;
+  readonly lookups: OverlayLookups;
+  instance: LookupInstance;
+  door: InstanceDoor;
+}
+
 export class Overlay {
-  readonly facts: OverlayFacts;
   readonly health: Health;
   readonly #parts: OverlayParts;
-  #open: { readonly port: DatapathPort; readonly instance: LookupInstance; readonly lookups: OverlayLookups } | undefined;
-  /** What the plugin said before the data path was open. */
-  #early: (() => void)[] = [];
+  #facts: OverlayFacts;
+  #open: Open | undefined;
   #wrongDestinations = 0;
+  /** An instance that was restored and has come up. */
+  #isUp = false;
+  /** Called when the lookup instance can be asked again, and when a person has set a target. */
+  #whenUp: (() => void) | undefined;
+  #whenSet: ((mac: MacAddress) => void) | undefined;
 
   constructor(facts: OverlayFacts, parts: OverlayParts) {
-    this.facts = facts;
+    this.#facts = facts;
     this.#parts = parts;
     const { clock, healthLog } = parts;
     this.health = new Health(clock, ({ status, causes, reason }) => {
@@ -150,8 +161,21 @@ export class Overlay {
     });
   }
 
-  /** For createInstance(): what the plugin says reaches the overlay, from the moment it is activated. */
-  readonly events: InstanceEvents = {
+  get facts(): OverlayFacts {
+    return this.#facts;
+  }
+
+  /** What the overlay is has changed: the change itself was made by whoever calls. */
+  learn(facts: OverlayFacts): void {
+    this.#facts = facts;
+  }
+
+  /** For an instance that is about to be made; it speaks to the overlay once it is given to activate() or replaceInstance(). */
+  newDoor(): InstanceDoor {
+    return new InstanceDoor(this.#events);
+  }
+
+  readonly #events: InstanceEvents = {
     answered: (answers) => this.#open?.lookups.answered(answers),
     setTarget: (mac, destination) => this.#whenOpen((port) => this.#setTarget(port.id, mac, destination)),
     invalidateTarget: (mac) => this.#whenOpen((port) => this.#parts.engine.send({ op: 'cacheInvalidate', port: port.id, mac: macToKey(mac) })),
@@ -159,11 +183,15 @@ export class Overlay {
     degraded: (reason) => this.health.degrade('plugin', reason),
     restored: () => this.health.restore('plugin'),
     hostDown: (reason) => this.health.degrade('plugin-host', reason),
-    hostUp: () => this.health.restore('plugin-host'),
+    hostUp: () => {
+      this.health.restore('plugin-host');
+      this.#isUp = true;
+      this.#whenUp?.();
+    },
     outdated: () => this.#whenOpen((port) => this.#parts.engine.send({ op: 'cacheOutdated', port: port.id })),
   };
 
-  activate(port: DatapathPort, instance: LookupInstance): void {
+  activate(port: DatapathPort, instance: LookupInstance, door: InstanceDoor): void {
     const { engine, frames, log, check, isVnic } = this.#parts;
     const wrongDestination = (target: string, reason: string): void => this.#wrongDestination(target, reason);
     const lookups = new OverlayLookups({
@@ -176,13 +204,45 @@ export class Overlay {
       check: (to) => check(to, false),
       wrongDestination,
     });
-    this.#open = { port, instance, lookups };
-    for (const said of this.#early) said();
-    this.#early = [];
+    this.#open = { port, instance, lookups, door };
+    door.open();
+  }
+
+  /** The new instance takes over, with the questions that are out; what the old one has answered may not be true for it. */
+  replaceInstance(instance: LookupInstance, door: InstanceDoor): void {
+    const open = this.#open;
+    if (open === undefined) throw new OverlayError('OVERLAY_NOT_FOUND', `${this.#facts.name}: is being deleted`);
+    const old = open.instance;
+    open.door.shut();
+    open.instance = instance;
+    open.door = door;
+    old.close();
+    // What the old one had reported was about itself.
+    this.health.restore('plugin');
+    this.health.restore('plugin-host');
+    this.#events.outdated();
+    open.lookups.replaceInstance(instance);
+    door.open();
   }
 
   get port(): DatapathPort | undefined {
     return this.#open?.port;
+  }
+
+  get instance(): LookupInstance | undefined {
+    return this.#open?.instance;
+  }
+
+  /** For the verification of targets that were known before overlayd was started again. */
+  get lookups(): OverlayLookups | undefined {
+    return this.#open?.lookups;
+  }
+
+  /** `up`: a restored lookup instance can be asked now, or again; `set`: a person has said where this target is. */
+  watch({ up, set }: { up(): void; set(mac: MacAddress): void }): void {
+    this.#whenUp = up;
+    this.#whenSet = set;
+    if (this.#isUp) up();
   }
 
   missed(misses: readonly Miss[]): void {
@@ -223,6 +283,39 @@ export class Overlay {
     return checked?.ok ? this.#show(checked.to) : undefined;
   }
 
+  /**
+   * A person says where a target is; nothing but a person changes it again. `destination`: what the encapsulation needs, in
+   * text, or `drop`.
+   * @throws OverlayError MAC_INVALID, DESTINATION_INVALID, DESTINATION_WRONG, NOT_SUPPORTED in point mode
+   */
+  setTargetByPerson(text: string, destination: string): void {
+    const port = this.#dynamicPort();
+    const mac = readTarget(text);
+    const to = parseDestination(destination, this.#facts.encap.needs);
+    if (to !== 'drop') {
+      const checked = this.#parts.check(to, false);
+      if (!checked.ok) throw wrongTarget(destination, checked.reason);
+      this.#parts.engine.send({ op: 'cacheSet', port, mac: macToKey(mac), to: checked.to, fixed: true });
+    } else this.#parts.engine.send({ op: 'cacheSet', port, mac: macToKey(mac), to: 'drop', fixed: true });
+    this.#whenSet?.(mac);
+  }
+
+  /** @throws OverlayError MAC_INVALID, TARGET_NOT_FOUND, NOT_SUPPORTED in point mode */
+  async removeTarget(text: string): Promise<void> {
+    const port = this.#dynamicPort();
+    const mac = readTarget(text);
+    if ((await this.#parts.engine.call({ op: 'cacheRemove', port, mac: macToKey(mac) })) === true) return;
+    throw new OverlayError('TARGET_NOT_FOUND', `${text}: object not found`, {
+      details: { overlay: this.#facts.name, mac },
+      advice: `"overlayadm show-overlay -t ${this.#facts.name}" shows the targets there are.`,
+    });
+  }
+
+  /** @throws OverlayError NOT_SUPPORTED in point mode */
+  async flushTargets(): Promise<void> {
+    await this.#parts.engine.call({ op: 'cacheFlush', port: this.#dynamicPort() });
+  }
+
   async counters(): Promise<Readonly<Record<string, number>>> {
     const port = this.#open?.port.id;
     const counted = port === undefined ? {} : await this.#parts.engine.call({ op: 'counters', port });
@@ -230,21 +323,38 @@ export class Overlay {
   }
 
   /** Ends it: waiting frames are dropped and counted, lookups aborted, the link goes. Never waits for the plugin. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#end((port) => port.close());
+  }
+
+  /** Lets go of it for the overlayd that comes next: the link stays. */
+  release(): Promise<void> {
+    return this.#end((port) => port.release());
+  }
+
+  async #end(end: (port: DatapathPort) => Promise<void>): Promise<void> {
     const open = this.#open;
     this.#open = undefined;
     this.health.close();
     try {
+      open?.door.shut();
       open?.instance.close();
     } finally {
-      await open?.port.close();
+      if (open !== undefined) await end(open.port);
     }
+  }
+
+  #dynamicPort(): number {
+    const open = this.#open;
+    if (open !== undefined && open.instance.mode === 'dynamic') return open.port.id;
+    throw new OverlayError('NOT_SUPPORTED', 'operation not supported', {
+      details: { overlay: this.#facts.name, search: this.#facts.search },
+      advice: `${this.#facts.search} sends every frame to one destination; there is no table of targets.`,
+    });
   }
 
   #whenOpen(act: (port: DatapathPort) => void): void {
     if (this.#open !== undefined) act(this.#open.port);
-    // A plugin may say more than is good for us. What is forgotten here is asked for when a frame needs it.
-    else if (this.#early.length < MAX_TARGETS_PER_OVERLAY) this.#early.push(() => this.#whenOpen(act));
   }
 
   #setTarget(port: number, mac: MacAddress, destination: Destination): void {
@@ -273,3 +383,19 @@ export class Overlay {
     return showDestination(to, ipFromBytes(to.ip));
   }
 }
+
+function readTarget(text: string): MacAddress {
+  const mac = parseMac(text);
+  if (mac !== undefined && !isGroupMac(mac) && mac !== '00:00:00:00:00:00') return mac;
+  const why = mac === undefined ? 'invalid mac address' : 'not the address of one interface';
+  throw new OverlayError('MAC_INVALID', `${why}: ${JSON.stringify(text.slice(0, 64))}`, {
+    details: { mac: text },
+    advice: 'Give six octets like 2:8:20:0:0:1; the first octet has to be even.',
+  });
+}
+
+const wrongTarget = (destination: string, reason: string): OverlayError =>
+  new OverlayError('DESTINATION_WRONG', `${destination}: cannot be a destination, ${reason}`, {
+    details: { destination, reason },
+    advice: 'Give the underlay address of another host, of the address family that the overlay listens on.',
+  });

@@ -1,20 +1,43 @@
-// All overlays of this host: made, found, deleted; what the engine reports finds its overlay here.
+// All overlays of this host: made, restored, found, deleted; what the engine reports finds its overlay here.
 import { messageOf, OverlayError } from '@overlayadm/api';
 import type { FromEngine } from '../engine/messages.ts';
 import type { KernelNetwork } from '../linux/types.ts';
-import { type Created, type CreateParts, type CreateRequest, createOverlay } from './create.ts';
+import type { Timer } from '../util/clock.ts';
+import { RESTORE_RETRY_MS } from '../util/limits.ts';
+import { type Created, type CreateRequest, createOverlay } from './create.ts';
 import type { Miss } from './lookups.ts';
 import { checkLinkName, freeOverlayName } from './names.ts';
+import type { OpenParts } from './open.ts';
 import type { Overlay } from './overlay.ts';
+import { type OverlayRecord, withVnic } from './record.ts';
+import type { Place } from './records.ts';
+import { NO_PAST, type Past, restoreOverlay } from './restore.ts';
 import { UnderlayWatch } from './underlay-watch.ts';
 
-export interface OverlaysParts extends CreateParts {
+export interface OverlaysParts extends OpenParts {
   readonly kernel: KernelNetwork;
+  /** What was known of an overlay when the overlayd before us ended, and how it is forgotten. */
+  past(record: OverlayRecord): Promise<Past>;
+  forget(name: string): Promise<void>;
+  /** An overlay is there again, for what stands on it, and for checking what it knows. */
+  restored(overlay: Overlay, record: OverlayRecord, past: Past): Promise<void>;
   /** Called when an overlay has gone, for what stood on it. */
   gone(name: string): void;
+  /** Names of VNICs that belong to it and that no link shows; unless `temporary`, also those that are only saved. */
+  absentVnics(name: string, temporary: boolean): readonly string[];
+  /** Whatever is left of a link that could not be restored. */
+  discard(name: string): void;
+}
+
+/** An overlay that should be there and is not. */
+export interface Broken {
+  readonly reason: string;
+  readonly advice: string;
+  readonly since: Date;
 }
 
 const MISS_KINDS = ['target', 'question', 'asker'] as const;
+const BOTH: readonly Place[] = ['saved', 'up'];
 
 const shuttingDown = (): OverlayError => new OverlayError('SHUTTING_DOWN', 'overlayd is stopping', { advice: 'Try again in a moment.' });
 
@@ -24,7 +47,9 @@ export class Overlays {
   readonly #byPort = new Map<number, Overlay>();
   /** Names being made or deleted: nobody else may have them. */
   readonly #reserved = new Set<string>();
+  readonly #broken = new Map<string, Broken>();
   readonly #watch: UnderlayWatch;
+  #retry: Timer | undefined;
   #closed = false;
 
   constructor(parts: OverlaysParts) {
@@ -32,14 +57,46 @@ export class Overlays {
     this.#watch = new UnderlayWatch({ clock: parts.overlay.clock, kernel: parts.kernel, log: parts.overlay.log });
   }
 
+  /** Those that are there, by name. */
   names(): readonly string[] {
-    return [...this.#byName.keys()];
+    return [...this.#byName.keys()].toSorted(byNumber);
+  }
+
+  /** Also those that should be there, or that have a record nobody can read. */
+  allNames(): readonly string[] {
+    const { records } = this.#parts;
+    const all = new Set([...this.#byName.keys(), ...this.#broken.keys(), ...records.unreadable('up').keys(), ...records.unreadable('saved').keys()]);
+    return [...all].toSorted(byNumber);
+  }
+
+  all(): Iterable<Overlay> {
+    return this.#byName.values();
+  }
+
+  /** Why it is not there, or not as it is saved; undefined when nothing is wrong with it. */
+  broken(name: string): Broken | undefined {
+    const { records } = this.#parts;
+    const problem = records.unreadable('up').get(name) ?? records.unreadable('saved').get(name);
+    const known = this.#broken.get(name);
+    if (known !== undefined || problem === undefined) return known;
+    return {
+      reason: problem,
+      advice: `mend the file, or delete it with "overlayadm delete-overlay ${name}"`,
+      since: this.#parts.overlay.clock.date(),
+    };
+  }
+
+  has(name: string): boolean {
+    return this.#byName.has(name);
   }
 
   /** @throws OverlayError OVERLAY_NOT_FOUND */
   get(name: string): Overlay {
     const overlay = this.#byName.get(name);
     if (overlay !== undefined) return overlay;
+    const broken = this.#broken.get(name)?.reason;
+    if (broken !== undefined)
+      throw new OverlayError('OVERLAY_DOWN', `${name}: is not there (${broken})`, { details: { overlay: name, reason: broken } });
     throw new OverlayError('OVERLAY_NOT_FOUND', this.#exists(name) ? `${name} is not an overlay` : `${name}: object not found`, {
       details: { overlay: name },
       advice: '"overlayadm show-overlay" shows the overlays there are.',
@@ -51,45 +108,89 @@ export class Overlays {
     if (this.#closed) throw shuttingDown();
     const name = request.name ?? freeOverlayName((candidate) => this.#isTaken(candidate) || this.#exists(candidate));
     checkLinkName(name);
-    if (this.#isTaken(name)) {
-      throw new OverlayError('OVERLAY_EXISTS', `overlay creation failed (name): ${name}: object already exists`, {
-        details: { overlay: name, step: 'name' },
-        advice: `Choose another name, or delete it with "overlayadm delete-overlay ${name}".`,
-      });
-    }
+    if (this.#isTaken(name)) throw this.#taken(name);
     this.#reserved.add(name);
     try {
+      await this.#parts.forget(name);
       const created = await createOverlay(this.#parts, { ...request, name });
-      this.#byName.set(name, created.overlay);
-      this.#byPort.set(created.overlay.port?.id ?? -1, created.overlay);
-      this.#watch.add(created.overlay);
+      this.#enter(created.overlay);
       this.#parts.overlay.log.info({ overlay: name, vnetid: request.vnetid, encap: request.encap, search: request.search }, 'overlay created');
       if (!this.#closed) return created;
-      await this.#close(created.overlay);
+      await this.#drop(created.overlay, BOTH);
       throw shuttingDown();
     } finally {
       this.#reserved.delete(name);
     }
   }
 
-  /** @throws OverlayError OVERLAY_NOT_FOUND, OVERLAY_BUSY with the names of what stands on it. */
-  async delete(name: string): Promise<void> {
-    const overlay = this.get(name);
-    const above = this.#parts.kernel.linksAbove(overlay.port?.linkIndex ?? -1);
-    if (above.length > 0) {
-      const names = above.map((link) => (link.netns === undefined ? link.name : `${link.name} in ${link.netns}`));
-      throw new OverlayError('OVERLAY_BUSY', `failed to delete ${name}: link busy (${names.join(', ')})`, {
-        details: { overlay: name, links: names },
-        advice: `Delete first what stands on it: "overlayadm delete-vnic ${above[0]?.name}".`,
-      });
-    }
-    await this.#close(overlay);
+  /** Takes over, or makes anew, what the overlayd before us had. What cannot be had is tried again from time to time. */
+  async restore(): Promise<void> {
+    const { records } = this.#parts;
+    for (const name of records.names('up')) if (!this.#isThere(name)) await this.#restoreOne(name);
+    for (const place of BOTH)
+      for (const [name, problem] of records.unreadable(place)) this.#parts.overlay.log.warn({ overlay: name, problem }, 'record cannot be used');
+    this.#planRetry();
   }
 
-  /** Deletes everything, VNICs too, and refuses to make anything new. */
+  /**
+   * Makes a saved overlay that is not there, or what of it is not there.
+   * @throws OverlayError OVERLAY_NOT_FOUND, STATE_UNREADABLE, or what refused
+   */
+  async up(name: string): Promise<void> {
+    if (this.#closed) throw shuttingDown();
+    const { records } = this.#parts;
+    const saved = records.get('saved', name);
+    if (saved === undefined) throw this.#notSaved(name);
+    const overlay = this.#byName.get(name);
+    const now = records.get('up', name);
+    if (overlay !== undefined && now !== undefined) {
+      const missing = saved.vnics.filter((vnic) => !now.vnics.some((other) => other.name === vnic.name));
+      if (missing.length > 0) await records.change(name, true, (record) => missing.reduce(withVnic, record));
+      return this.#parts.restored(overlay, records.get('up', name) ?? now, NO_PAST);
+    }
+    if (this.#reserved.has(name)) throw this.#taken(name);
+    await this.#open(now ?? saved);
+  }
+
+  /** Names of what is saved, readable or not. */
+  savedNames(): readonly string[] {
+    const { records } = this.#parts;
+    return [...new Set([...records.names('saved'), ...records.unreadable('saved').keys()])].toSorted(byNumber);
+  }
+
+  /**
+   * `temporary`: what is saved stays, for up(). @throws OverlayError OVERLAY_NOT_FOUND, OVERLAY_BUSY with the names of what
+   * stands on it, STATE_NOT_SAVED; then nothing was changed.
+   */
+  async delete(name: string, temporary: boolean): Promise<void> {
+    const overlay = this.#byName.get(name);
+    const places = temporary ? (['up'] as const) : BOTH;
+    if (overlay !== undefined) {
+      this.#refuseBusy(overlay, temporary);
+      return this.#drop(overlay, places);
+    }
+    const { records, discard, forget } = this.#parts;
+    const isUp = records.get('up', name) !== undefined || records.unreadable('up').has(name);
+    const isSaved = records.get('saved', name) !== undefined || records.unreadable('saved').has(name);
+    if (!isUp && (temporary || !isSaved)) this.get(name);
+    if (this.#reserved.has(name)) throw this.#taken(name);
+    await records.remove(name, places);
+    this.#broken.delete(name);
+    discard(name);
+    await forget(name);
+  }
+
+  /** Lets go of everything, for the overlayd that comes next, and refuses to make anything new. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.#byName.values()].map((overlay) => this.#close(overlay)));
+    this.#retry?.cancel();
+    await Promise.all([...this.#byName.values()].map((overlay) => this.#leave(overlay, () => overlay.release())));
+  }
+
+  /** Its listen address may be another one since it was watched. */
+  listenAnew(overlay: Overlay): void {
+    this.#watch.remove(overlay);
+    this.#watch.add(overlay);
   }
 
   fromEngine(message: Exclude<FromEngine, { readonly op: 'done' }>): void {
@@ -104,6 +205,72 @@ export class Overlays {
       case 'tapFailed':
         return this.#byPort.get(message.port)?.tapFailed(message.errno);
     }
+  }
+
+  async #restoreOne(name: string): Promise<void> {
+    const record = this.#parts.records.get('up', name);
+    if (record === undefined || this.#closed) return;
+    try {
+      await this.#open(record);
+    } catch (error) {
+      const reason = messageOf(error);
+      const advice = (OverlayError.is(error) ? error.advice : undefined) ?? 'it is tried again by itself; see the log of overlayd';
+      const since = this.#broken.get(name)?.since ?? this.#parts.overlay.clock.date();
+      if (this.#broken.get(name)?.reason !== reason) this.#parts.overlay.log.warn({ overlay: name, reason }, 'overlay cannot be restored');
+      this.#broken.set(name, { reason, advice, since });
+    }
+  }
+
+  async #open(record: OverlayRecord): Promise<void> {
+    const { name } = record;
+    this.#reserved.add(name);
+    try {
+      const past = await this.#parts.past(record);
+      const { overlay, adopted } = await restoreOverlay(this.#parts, record, past);
+      if (this.#parts.records.get('up', name) !== record) await this.#parts.records.putUp(record);
+      this.#enter(overlay);
+      this.#broken.delete(name);
+      this.#parts.overlay.log.info({ overlay: name, vnetid: record.vnetid, encap: record.encap.name, adopted }, 'overlay restored');
+      await this.#parts.restored(overlay, record, past);
+    } finally {
+      this.#reserved.delete(name);
+    }
+  }
+
+  #planRetry(): void {
+    this.#retry?.cancel();
+    const { records, overlay } = this.#parts;
+    const waits = this.#broken.size + records.unreadable('up').size;
+    if (waits === 0 || this.#closed) return;
+    this.#retry = overlay.clock.after(RESTORE_RETRY_MS, () => void this.#tryAgain());
+  }
+
+  async #tryAgain(): Promise<void> {
+    try {
+      await this.#parts.records.load();
+      for (const name of this.#parts.records.names('up')) if (!this.#isThere(name)) await this.#restoreOne(name);
+    } catch (error) {
+      this.#parts.overlay.log.error({ error: messageOf(error) }, 'records cannot be read');
+    }
+    this.#planRetry();
+  }
+
+  #enter(overlay: Overlay): void {
+    this.#byName.set(overlay.facts.name, overlay);
+    this.#byPort.set(overlay.port?.id ?? -1, overlay);
+    this.#watch.add(overlay);
+  }
+
+  #refuseBusy(overlay: Overlay, temporary: boolean): void {
+    const { name } = overlay.facts;
+    const above = this.#parts.kernel.linksAbove(overlay.port?.linkIndex ?? -1);
+    const there = above.map((link) => (link.netns === undefined ? link.name : `${link.name} in ${link.netns}`));
+    const names = [...there, ...this.#parts.absentVnics(name, temporary)];
+    if (names.length === 0) return;
+    throw new OverlayError('OVERLAY_BUSY', `failed to delete ${name}: link busy (${names.join(', ')})`, {
+      details: { overlay: name, links: names },
+      advice: `Delete first what stands on it: "overlayadm delete-vnic ${above[0]?.name ?? names[0]}".`,
+    });
   }
 
   #missed({ ids, ports, kinds, ends, bytes }: Extract<FromEngine, { readonly op: 'lookups' }>): void {
@@ -127,23 +294,61 @@ export class Overlays {
     if (answers.length > 0) this.#parts.overlay.engine.send({ op: 'answers', answers });
   }
 
-  async #close(overlay: Overlay): Promise<void> {
+  /** Its records first: what is not recorded any more is not restored, whatever happens to us now. */
+  async #drop(overlay: Overlay, places: readonly Place[]): Promise<void> {
+    const { name } = overlay.facts;
+    await this.#parts.records.remove(name, places);
+    await this.#leave(overlay, () => overlay.close());
+    await this.#parts.forget(name);
+    this.#parts.overlay.log.info({ overlay: name }, 'overlay deleted');
+  }
+
+  async #leave(overlay: Overlay, end: () => Promise<void>): Promise<void> {
     const { name } = overlay.facts;
     this.#byName.delete(name);
     this.#byPort.delete(overlay.port?.id ?? -1);
     this.#watch.remove(overlay);
     this.#reserved.add(name);
     try {
-      await overlay.close();
-      this.#parts.overlay.log.info({ overlay: name }, 'overlay deleted');
+      await end();
     } finally {
       this.#reserved.delete(name);
       this.#parts.gone(name);
     }
   }
 
-  #isTaken(name: string): boolean {
+  #isThere(name: string): boolean {
     return this.#byName.has(name) || this.#reserved.has(name);
+  }
+
+  #isTaken(name: string): boolean {
+    const { records } = this.#parts;
+    const isRecorded = BOTH.some((place) => records.get(place, name) !== undefined || records.unreadable(place).has(name));
+    return this.#isThere(name) || isRecorded;
+  }
+
+  #taken(name: string): OverlayError {
+    const isDown = !this.#isThere(name);
+    return new OverlayError('OVERLAY_EXISTS', `overlay creation failed (name): ${name}: object already exists${isDown ? ', but is not up' : ''}`, {
+      details: { overlay: name, step: 'name' },
+      advice: isDown
+        ? `Bring it up with "overlayadm up-overlay ${name}", or delete it with "overlayadm delete-overlay ${name}".`
+        : `Choose another name, or delete it with "overlayadm delete-overlay ${name}".`,
+    });
+  }
+
+  #notSaved(name: string): OverlayError {
+    const problem = this.#parts.records.unreadable('saved').get(name);
+    if (problem !== undefined) {
+      return new OverlayError('STATE_UNREADABLE', `${name}: ${problem}`, {
+        details: { overlay: name },
+        advice: `Mend the file, or delete it with "overlayadm delete-overlay ${name}".`,
+      });
+    }
+    const isTemporary = this.#byName.has(name);
+    return new OverlayError('OVERLAY_NOT_FOUND', `${name}: ${isTemporary ? 'is temporary, nothing is saved of it' : 'object not found'}`, {
+      details: { overlay: name },
+    });
   }
 
   #exists(name: string): boolean {
@@ -155,3 +360,7 @@ export class Overlays {
     }
   }
 }
+
+/** overlay2 before overlay10. */
+const byNumber = (a: string, b: string): number => collator.compare(a, b);
+const collator = new Intl.Collator('en', { numeric: true });

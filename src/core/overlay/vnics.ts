@@ -1,167 +1,349 @@
-// VNICs: interfaces over overlays, made directly in the network namespace that they are for.
-import { isGroupMac, type LocalAddress, type MacAddress, macFromBytes, messageOf, OverlayError, parseMac } from '@overlayadm/api';
-import type { KernelNetwork } from '../linux/types.ts';
+// VNICs: interfaces over overlays, made directly in the network namespace that they are for, and kept there.
+import { type LocalAddress, type MacAddress, messageOf, OverlayError } from '@overlayadm/api';
+import type { KernelNetwork, LinkInfo, LinkStatistics } from '../linux/types.ts';
 import type { PropertyText } from '../property/arguments.ts';
+import type { Clock } from '../util/clock.ts';
 import type { Log } from '../util/log.ts';
+import { Serial } from '../util/serial.ts';
 import { checkLinkName } from './names.ts';
-import type { Overlay } from './overlay.ts';
+import { NamespaceWatch } from './namespace-watch.ts';
+import { type OverlayRecord, type VnicRecord, withoutVnic, withVnic } from './record.ts';
+import type { Place, Records } from './records.ts';
+import {
+  checkVid,
+  drawMac,
+  existsAlready,
+  macInUse,
+  notFound,
+  type OverlayOfVnic,
+  overTemporary,
+  readVnicMac,
+  temporaryOnly,
+} from './vnic-checks.ts';
+import { type Entry, VnicLinks, type VnicLinksParts } from './vnic-links.ts';
+import { checkMtu, defaultChanges, propertyRows, readChanges, type VnicChanges, type VnicPropertyRow } from './vnic-properties.ts';
+import { absence, needsWatch } from './vnic-state.ts';
 
 export interface Vnic {
   readonly name: string;
   readonly overlay: string;
   readonly mac: MacAddress;
+  /** Bytes. */
   readonly mtu: number;
+  /** Undefined: overlayd's own. */
   readonly netns: string | undefined;
-  /** Of its link, unique within its network namespace. */
-  readonly index: number;
+  readonly vid: number | undefined;
+  /** Of its link, unique within its network namespace; undefined when it is not there. */
+  readonly index: number | undefined;
+  /** `up`, `down`, or why it is not there. */
+  readonly state: string;
+  /** Kept over a reboot? */
+  readonly persistent: boolean;
 }
 
 export interface VnicRequest {
   readonly name: string;
   readonly overlay: string;
-  readonly mac: string | undefined;
+  readonly mac?: string | undefined;
+  /** 1-4094: a port of this VLAN, untagged inside. */
+  readonly vid?: number | undefined;
   readonly properties: readonly PropertyText[];
+  /** Gone after a reboot. */
+  readonly temporary: boolean;
 }
 
 export interface VnicParts {
-  readonly kernel: Pick<KernelNetwork, 'addVnic' | 'addressesOf' | 'deleteVnic' | 'link' | 'refuseLinkName'>;
+  readonly kernel: VnicLinksParts['kernel'] & Pick<KernelNetwork, 'addressesOf' | 'refuseLinkName' | 'statistics'>;
   readonly log: Log;
+  readonly clock: Clock;
+  readonly records: Pick<Records, 'change' | 'get' | 'isSaved' | 'names'>;
   /** `count` random bytes, for MAC addresses. */
   randomBytes(count: number): Uint8Array;
-  /** @throws OverlayError OVERLAY_NOT_FOUND */
-  overlay(name: string): Overlay;
+  /** @throws OverlayError OVERLAY_NOT_FOUND, OVERLAY_DOWN */
+  overlay(name: string): { readonly facts: OverlayOfVnic };
 }
+
+/** overlay2 before overlay10. */
+const collator = new Intl.Collator('en', { numeric: true });
 
 export class Vnics {
   readonly #parts: VnicParts;
-  readonly #vnics = new Map<string, Vnic>();
+  readonly #links: VnicLinks;
+  readonly #watch: NamespaceWatch;
+  /** Those of the overlays that are there, by name. */
+  readonly #entries = new Map<string, Entry>();
+  /** One change at a time. */
+  readonly #serial = new Serial();
 
   constructor(parts: VnicParts) {
     this.#parts = parts;
+    const { kernel, log, clock } = parts;
+    this.#links = new VnicLinks({ kernel, log, mtu: (overlay) => parts.overlay(overlay).facts.mtu });
+    const isNeeded = (): boolean => [...this.#entries.values()].some(({ standing, record }) => needsWatch(standing, record));
+    this.#watch = new NamespaceWatch({ clock, log, isNeeded, look: () => this.#settleDue() });
   }
 
-  /** @throws OverlayError LINK_NAME, OVERLAY_NOT_FOUND, VNIC_EXISTS, LINK_EXISTS, MAC_INVALID, MAC_IN_USE, PROPERTY_UNKNOWN, NETNS_NOT_FOUND. */
-  create(request: VnicRequest): Vnic {
-    const { name } = request;
-    checkLinkName(name);
-    const overlay = this.#parts.overlay(request.overlay);
-    const netns = netnsOf(request.properties);
-    if (this.#alive(name) !== undefined) {
-      throw new OverlayError('VNIC_EXISTS', `${name}: object already exists`, {
-        details: { vnic: name },
-        advice: 'Choose another name; "overlayadm show-vnic" shows the ones there are.',
-      });
+  /**
+   * Recorded first, then made: whoever is killed in between finds it made when overlayd is there again.
+   * @throws OverlayError LINK_NAME, OVERLAY_NOT_FOUND, VNIC_EXISTS, VNIC_OVER_TEMPORARY, VNIC_VID_RANGE, VNIC_VID_NOT_CARRIED,
+   * PROPERTY_*, MTU_RANGE, LINK_EXISTS, NETNS_NOT_FOUND, MAC_INVALID, MAC_IN_USE, STATE_NOT_SAVED, and what the kernel refuses
+   */
+  create(request: VnicRequest): Promise<Vnic> {
+    return this.#serial.run(async () => {
+      const { name, overlay, temporary } = request;
+      const entry: Entry = { overlay, record: this.#newRecord(request), standing: { kind: 'new' } };
+      try {
+        await this.#parts.records.change(
+          overlay,
+          temporary,
+          (record) => withVnic(record, entry.record),
+          () => this.#links.add(entry),
+        );
+        this.#entries.set(name, entry);
+      } catch (error) {
+        // Only where the record could not be taken back.
+        if (this.#vnicIn('up', overlay, name) !== undefined)
+          this.#entries.set(name, { ...entry, standing: { kind: 'failed', reason: messageOf(error) } });
+        throw error;
+      } finally {
+        this.#watch.update();
+      }
+      return this.#show(entry);
+    });
+  }
+
+  /**
+   * Also one that is not there. `temporary`: what is saved of it stays, for up-overlay.
+   * @throws OverlayError VNIC_NOT_FOUND, STATE_NOT_SAVED; then nothing was changed
+   */
+  delete(name: string, temporary: boolean): Promise<void> {
+    return this.#serial.run(async () => {
+      const overlay = this.#overlayOf(name, temporary ? ['up'] : ['up', 'saved']);
+      if (overlay === undefined) throw notFound(name, 'delete');
+      const entry = this.#recorded(overlay).find(({ record }) => record.name === name);
+      await this.#parts.records.change(
+        overlay,
+        temporary,
+        (record) => withoutVnic(record, name),
+        () => {
+          if (entry === undefined) return;
+          this.#links.remove(entry);
+          this.#entries.delete(name);
+        },
+      );
+      this.#watch.update();
+    });
+  }
+
+  /** The overlay is there (again): what is there of its VNICs is adopted as it is, what is missing is made. Never throws; list() says how it went. */
+  restore({ name: overlay, vnics }: Pick<OverlayRecord, 'name' | 'vnics'>): void {
+    for (const record of vnics) {
+      const known = this.#entries.get(record.name);
+      if (known !== undefined && known.overlay !== overlay) {
+        this.#parts.log.warn({ overlay, vnic: record.name, other: known.overlay }, 'vnic is recorded of two overlays');
+        continue;
+      }
+      // What somebody deleted is made again when a person brings the overlay up.
+      const entry: Entry = known?.standing.kind === 'there' ? known : { overlay, record, standing: { kind: 'new' } };
+      this.#entries.set(record.name, entry);
+      this.#settle(entry);
     }
-    const reason = this.#parts.kernel.refuseLinkName(name, netns);
-    if (reason !== undefined) throw new OverlayError('LINK_EXISTS', `${name} ${reason}`, { details: { vnic: name }, advice: 'Choose another name.' });
-    const mac = request.mac === undefined ? this.#drawMac(overlay) : this.#readMac(request.mac, overlay);
-    const { name: over, mtu } = overlay.facts;
-    const { index } = this.#parts.kernel.addVnic({ name, overlay: over, mac, mtu, ...(netns === undefined ? {} : { netns }) });
-    const vnic: Vnic = { name, overlay: over, mac, mtu, netns, index };
-    this.#vnics.set(name, vnic);
-    return vnic;
+    this.#watch.update();
   }
 
-  /** One that went with its namespace, or that somebody deleted, is only forgotten. @throws OverlayError VNIC_NOT_FOUND. */
-  delete(name: string): void {
-    const vnic = this.#alive(name);
-    if (vnic === undefined) {
-      throw new OverlayError('VNIC_NOT_FOUND', `failed to delete ${name}: object not found`, {
-        details: { vnic: name },
-        advice: '"overlayadm show-vnic" shows the ones there are.',
-      });
-    }
-    this.#parts.kernel.deleteVnic(name, vnic.netns);
-    this.#vnics.delete(name);
-  }
-
-  /** Those that still exist, by name. */
+  /** By name, whole or of one overlay. @throws OverlayError VNIC_UNREADABLE */
   list(overlay?: string): readonly Vnic[] {
-    const alive = [...this.#vnics.keys()].flatMap((name) => this.#alive(name) ?? []);
-    return alive.filter((vnic) => overlay === undefined || vnic.overlay === overlay).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const overlays = overlay === undefined ? this.#parts.records.names('up') : [overlay];
+    const entries = overlays.flatMap((each) => this.#recorded(each)).toSorted((a, b) => collator.compare(a.record.name, b.record.name));
+    const rows = entries.map((entry) => this.#show(entry));
+    this.#watch.update();
+    return rows;
   }
 
-  /** What those over this overlay are called from inside it. @throws what list() and KernelNetwork.addressesOf() throw. */
+  /** What those over this overlay that are there are called from inside it. @throws what list() and KernelNetwork.addressesOf() throw. */
   addresses(overlay: string): readonly LocalAddress[] {
-    return this.list(overlay).map(({ mac, index, netns }) => ({ mac, ips: this.#parts.kernel.addressesOf(index, netns) }));
+    return this.list(overlay).flatMap(({ mac, index, netns }) =>
+      index === undefined ? [] : [{ mac, ips: this.#parts.kernel.addressesOf(index, netns) }],
+    );
   }
 
-  /** Was a VNIC of this overlay made with this address? As it was made: the kernel is not asked, so this costs nothing. */
+  /** Was a VNIC of this overlay made with this address? As it is recorded: the kernel is not asked, so this costs little. */
   has(overlay: string, mac: MacAddress): boolean {
-    return [...this.#vnics.values()].some((vnic) => vnic.overlay === overlay && vnic.mac === mac);
+    return this.#parts.records.get('up', overlay)?.vnics.some((vnic) => vnic.mac === mac) === true;
   }
 
-  /** The overlay is gone, and in the kernel its VNICs with it. */
+  /** Overlayd has nothing to do with the overlay any more; links are left as they are, or went with it. */
   forget(overlay: string): void {
-    for (const vnic of this.#vnics.values()) if (vnic.overlay === overlay) this.#vnics.delete(vnic.name);
+    for (const [name, entry] of this.#entries) if (entry.overlay === overlay) this.#entries.delete(name);
+    this.#watch.update();
   }
 
-  #alive(name: string): Vnic | undefined {
-    const vnic = this.#vnics.get(name);
-    if (vnic === undefined) return undefined;
-    const link = this.#look(vnic);
-    // The kernel's word on what can be changed by anybody with "ip link".
-    if (link?.ours && link.kind === 'macvlan') return { ...vnic, mtu: link.mtu, mac: link.mac ?? vnic.mac, index: link.index };
-    this.#parts.log.info({ overlay: vnic.overlay, vnic: name }, 'vnic is gone');
-    this.#vnics.delete(name);
+  /** Looks after no namespace any more. */
+  close(): void {
+    this.#entries.clear();
+    this.#watch.close();
+  }
+
+  /** Names of VNICs whose mtu is larger than this, there or not. */
+  vnicsAbove(overlay: string, mtu: number): readonly string[] {
+    const recorded = (['up', 'saved'] as const).flatMap((place) => this.#parts.records.get(place, overlay)?.vnics ?? []);
+    const all = [...recorded, ...this.list(overlay)];
+    return [...new Set(all.filter((vnic) => vnic.mtu > mtu).map(({ name }) => name))].toSorted(collator.compare);
+  }
+
+  /** Names of VNICs that belong to an overlay and have no link; unless `temporary`, also those that are only saved. */
+  absent(overlay: string, temporary: boolean): readonly string[] {
+    const saved = temporary ? [] : (this.#parts.records.get('saved', overlay)?.vnics ?? []);
+    const down = this.list(overlay).filter(({ index }) => index === undefined);
+    const names = [...down, ...saved.filter(({ name }) => !this.#entries.has(name))].map(({ name }) => name);
+    return [...new Set(names)].toSorted(collator.compare);
+  }
+
+  /** @throws OverlayError VNIC_NOT_FOUND, VNIC_UNREADABLE */
+  properties(name: string): readonly VnicPropertyRow[] {
+    const entry = this.#get(name);
+    const { mtu, state } = this.#show(entry);
+    const saved = this.#vnicIn('saved', entry.overlay, name);
+    return propertyRows({ mtu, state, record: entry.record, saved, overlayMtu: this.#parts.overlay(entry.overlay).facts.mtu });
+  }
+
+  /**
+   * All of them or none; without `temporary` also for the time after a reboot.
+   * @returns warnings, one line each
+   * @throws OverlayError VNIC_NOT_FOUND, CHANGE_NOT_PERSISTENT, PROPERTY_*, MTU_RANGE, NETNS_NOT_FOUND, LINK_EXISTS,
+   * STATE_NOT_SAVED, and what the kernel refuses; then nothing was changed, but that a VNIC that could not be made in its new
+   * namespace is back in the old one without the addresses it had
+   */
+  set(name: string, properties: readonly PropertyText[], temporary: boolean): Promise<readonly string[]> {
+    return this.#serial.run(() => this.#change(name, () => readChanges(properties), temporary));
+  }
+
+  /** The mtu of the overlay, overlayd's own namespace. `names`: null for both. @throws as set() */
+  reset(name: string, names: readonly string[] | null, temporary: boolean): Promise<readonly string[]> {
+    return this.#serial.run(() => this.#change(name, (overlay) => defaultChanges(names, overlay.mtu), temporary));
+  }
+
+  /** @throws OverlayError VNIC_NOT_FOUND, VNIC_ABSENT */
+  statistics(name: string): LinkStatistics {
+    const entry = this.#get(name);
+    const { index, netns, state } = this.#show(entry);
+    if (index !== undefined) return this.#parts.kernel.statistics(index, netns);
+    throw new OverlayError('VNIC_ABSENT', `${name}: is not there (${state})`, { details: { vnic: name, state } });
+  }
+
+  async #change(name: string, changesOf: (overlay: OverlayOfVnic) => VnicChanges, temporary: boolean): Promise<readonly string[]> {
+    const entry = this.#get(name);
+    const { facts } = this.#parts.overlay(entry.overlay);
+    const before = entry.record;
+    const changes = changesOf(facts);
+    const after: VnicRecord = { ...before, ...changes };
+    if (!temporary && this.#vnicIn('saved', entry.overlay, name) === undefined) throw temporaryOnly(name);
+    checkMtu(name, after.mtu, facts);
+    if (after.netns !== before.netns) this.#refuseName(name, after.netns);
+    const wasThere = this.#links.observe(entry) !== undefined;
+    const put = (record: OverlayRecord): OverlayRecord => ({
+      ...record,
+      vnics: record.vnics.map((vnic) => (vnic.name === name ? { ...vnic, ...changes } : vnic)),
+    });
+    try {
+      await this.#parts.records.change(entry.overlay, temporary, put, () => this.#links.change(entry, after));
+    } finally {
+      this.#watch.update();
+    }
+    if (!wasThere || after.netns === before.netns) return [];
+    return [
+      `${name}: was made anew in ${after.netns === null ? 'the namespace of overlayd' : `namespace ${after.netns}`}; its addresses and routes are gone`,
+    ];
+  }
+
+  /** Everything that is checked before anything is done. */
+  #newRecord(request: VnicRequest): VnicRecord {
+    const { name, temporary } = request;
+    checkLinkName(name);
+    const { facts } = this.#parts.overlay(request.overlay);
+    const { mtu = facts.mtu, netns = null } = readChanges(request.properties);
+    if (request.vid !== undefined) checkVid(request.vid, facts);
+    checkMtu(name, mtu, facts);
+    const isUp = this.#entries.has(name);
+    if (isUp || this.#overlayOf(name, ['up', 'saved']) !== undefined) throw existsAlready(name, isUp);
+    if (!temporary && !this.#parts.records.isSaved(facts.name)) throw overTemporary(name, facts.name);
+    this.#refuseName(name, netns);
+    const used = this.#usedMacs(facts.name);
+    const mac = request.mac === undefined ? drawMac(this.#parts.randomBytes, (each) => !used.has(each)) : readVnicMac(request.mac);
+    const user = used.get(mac);
+    if (user !== undefined) throw macInUse(mac, user);
+    return { name, mac, mtu, netns, vid: request.vid ?? null };
+  }
+
+  /** @throws OverlayError LINK_EXISTS, NETNS_NOT_FOUND, NETNS_NAME */
+  #refuseName(name: string, netns: string | null): void {
+    const reason = this.#parts.kernel.refuseLinkName(name, netns ?? undefined);
+    if (reason !== undefined) throw new OverlayError('LINK_EXISTS', `${name} ${reason}`, { details: { vnic: name }, advice: 'Choose another name.' });
+  }
+
+  /** Addresses that VNICs of this overlay have, or will have again, and whose they are. */
+  #usedMacs(overlay: string): ReadonlyMap<string, string> {
+    const recorded = (['saved', 'up'] as const).flatMap((place) => this.#parts.records.get(place, overlay)?.vnics ?? []);
+    return new Map([...recorded, ...this.list(overlay)].map(({ mac, name }) => [mac, name]));
+  }
+
+  #show(entry: Entry): Vnic {
+    const { overlay, record } = entry;
+    const link = this.#entries.has(record.name) ? this.#links.observe(entry) : undefined;
+    return {
+      name: record.name,
+      overlay,
+      // The kernel's word on what can be changed by anybody with "ip link".
+      mac: link?.mac ?? (record.mac as MacAddress),
+      mtu: link?.mtu ?? record.mtu,
+      netns: record.netns ?? undefined,
+      vid: record.vid ?? undefined,
+      index: link?.index,
+      state: link === undefined ? (absence(entry.standing, record) ?? 'down') : this.#linkState(record, link),
+      persistent: this.#vnicIn('saved', overlay, record.name) !== undefined,
+    };
+  }
+
+  #linkState({ name, netns, vid }: VnicRecord, { up, carrier }: LinkInfo): string {
+    if (vid !== null && this.#parts.kernel.vlanOf(name, netns ?? undefined) !== vid) return `without the tags of VLAN ${vid}`;
+    return up && carrier ? 'up' : 'down';
+  }
+
+  /** Those of an overlay; of one that is not there they are new: nobody has looked at them. */
+  #recorded(overlay: string): readonly Entry[] {
+    const vnics = this.#parts.records.get('up', overlay)?.vnics ?? [];
+    return vnics.map((record) => this.#entries.get(record.name) ?? { overlay, record, standing: { kind: 'new' } });
+  }
+
+  #get(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) throw notFound(name);
+    return entry;
+  }
+
+  #vnicIn(place: Place, overlay: string, name: string): VnicRecord | undefined {
+    return this.#parts.records.get(place, overlay)?.vnics.find((vnic) => vnic.name === name);
+  }
+
+  /** The overlay whose record has a VNIC of this name. */
+  #overlayOf(name: string, places: readonly Place[]): string | undefined {
+    for (const place of places) {
+      const found = this.#parts.records.names(place).find((overlay) => this.#vnicIn(place, overlay, name) !== undefined);
+      if (found !== undefined) return found;
+    }
     return undefined;
   }
 
-  #look(vnic: Vnic): ReturnType<KernelNetwork['link']> {
+  #settleDue(): void {
+    for (const entry of this.#entries.values()) if (needsWatch(entry.standing, entry.record) && this.#links.isDue(entry)) this.#settle(entry);
+  }
+
+  #settle(entry: Entry): void {
     try {
-      return this.#parts.kernel.link(vnic.name, vnic.netns);
+      this.#links.settle(entry);
     } catch (error) {
-      if (OverlayError.is(error) && error.code === 'NETNS_NOT_FOUND') return undefined;
-      throw new OverlayError('VNIC_UNREADABLE', `${vnic.name}: cannot be looked at (${messageOf(error)})`, {
-        details: { vnic: vnic.name },
-        cause: error,
-      });
+      entry.standing = { kind: 'failed', reason: messageOf(error) };
+      this.#parts.log.warn({ overlay: entry.overlay, vnic: entry.record.name, error: messageOf(error) }, 'vnic cannot be settled');
     }
   }
-
-  #isUsed(mac: MacAddress, overlay: Overlay): Vnic | undefined {
-    return this.list(overlay.facts.name).find((vnic) => vnic.mac === mac);
-  }
-
-  /** Locally administered (the second lowest bit of the first octet) and for one receiver (the lowest clear). */
-  #drawMac(overlay: Overlay): MacAddress {
-    for (;;) {
-      const bytes = this.#parts.randomBytes(6);
-      bytes[0] = ((bytes[0] as number) & 0xfc) | 0x02;
-      const mac = macFromBytes(bytes);
-      if (this.#isUsed(mac, overlay) === undefined) return mac;
-    }
-  }
-
-  #readMac(text: string, overlay: Overlay): MacAddress {
-    const mac = parseMac(text);
-    if (mac === undefined || isGroupMac(mac) || mac === '00:00:00:00:00:00') {
-      const why = mac === undefined ? 'invalid mac address' : 'not the address of one interface';
-      throw new OverlayError('MAC_INVALID', `${why}: ${JSON.stringify(text.slice(0, 64))}`, {
-        details: { mac: text },
-        advice: 'Give six octets like 2:8:20:0:0:1; the first octet has to be even.',
-      });
-    }
-    const user = this.#isUsed(mac, overlay);
-    if (user === undefined) return mac;
-    throw new OverlayError('MAC_IN_USE', `mac address ${mac} is in use by ${user.name}`, {
-      details: { mac, vnic: user.name },
-      advice: 'Choose another address, or leave out -m to have one drawn.',
-    });
-  }
-}
-
-function netnsOf(properties: readonly PropertyText[]): string | undefined {
-  let netns: string | undefined;
-  for (const { name, text } of properties) {
-    if (name !== 'netns' || netns !== undefined) {
-      const repeated = name === 'netns';
-      throw new OverlayError(repeated ? 'PROPERTY_REPEATED' : 'PROPERTY_UNKNOWN', `${name}: ${repeated ? 'given twice' : 'no such property'}`, {
-        details: { property: name },
-        advice: 'A VNIC has one property: netns=<name of a network namespace>.',
-      });
-    }
-    netns = text;
-  }
-  return netns;
 }

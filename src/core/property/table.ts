@@ -86,7 +86,8 @@ function parseConfigured({ fullName, description }: PropertyEntry, text: string)
   }
 }
 
-const isSettable = ({ fullName, owner, description }: PropertyEntry): boolean =>
+/** Can it be given with -p at all? */
+export const isSettable = ({ fullName, owner, description }: PropertyEntry): boolean =>
   description.access === 'rw' && !(owner === 'overlay' && Object.hasOwn(SET_BY_OPTION, fullName));
 
 /** @throws OverlayError PROPERTY_UNKNOWN or PROPERTY_READ_ONLY when `name` cannot be given with -p. */

@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { type Clock, systemClock } from '../util/clock.ts';
-import { RPC_CALL_TIMEOUT_MS, RPC_HELLO_TIMEOUT_MS } from '../util/limits.ts';
+import { RPC_CALL_TIMEOUT_MS, RPC_EVERY_CALL_TIMEOUT_MS, RPC_HELLO_TIMEOUT_MS, RPC_START_CALL_TIMEOUT_MS } from '../util/limits.ts';
 import { fromRpcError, OverlayError } from './errors.ts';
 import { LineStream } from './framing.ts';
 import { checkHello } from './hello.ts';
@@ -15,8 +15,18 @@ export interface ConnectOptions {
   readonly netns?: number;
   readonly clock?: Clock;
   readonly helloTimeoutMs?: number;
+  /** Of every call; each method has its own when not given. */
   readonly callTimeoutMs?: number;
 }
+
+/** What a command must not give up before overlayd does. */
+const SLOW_CALLS: { readonly [M in MethodName]?: number } = {
+  'overlay.create': RPC_START_CALL_TIMEOUT_MS,
+  'linkprop.set': RPC_START_CALL_TIMEOUT_MS,
+  'linkprop.reset': RPC_START_CALL_TIMEOUT_MS,
+  'overlay.up': RPC_EVERY_CALL_TIMEOUT_MS,
+  'plugin.reload': RPC_EVERY_CALL_TIMEOUT_MS,
+};
 
 export interface Client extends AsyncDisposable {
   readonly hello: Hello;
@@ -34,14 +44,14 @@ export interface Client extends AsyncDisposable {
  * connected to; VERSION_MISMATCH, NETNS_MISMATCH when it is the wrong one; what call() throws.
  */
 export async function connect(path: string, options: ConnectOptions): Promise<Client> {
-  const { clock = systemClock, helloTimeoutMs = RPC_HELLO_TIMEOUT_MS, callTimeoutMs = RPC_CALL_TIMEOUT_MS } = options;
+  const { clock = systemClock, helloTimeoutMs = RPC_HELLO_TIMEOUT_MS, callTimeoutMs } = options;
   const calls = new Calls(await open(path, clock, helloTimeoutMs), clock);
   try {
     const answer = await calls.call('hello', { version: options.version }, helloTimeoutMs);
     const hello = checkHello(answer, { version: options.version, netns: options.netns ?? ownNetns() });
     return {
       hello,
-      call: (method, params) => calls.call(method, params, callTimeoutMs),
+      call: (method, params) => calls.call(method, params, callTimeoutMs ?? SLOW_CALLS[method] ?? RPC_CALL_TIMEOUT_MS),
       close: () => calls.close(),
       [Symbol.asyncDispose]: async () => calls.close(),
     };

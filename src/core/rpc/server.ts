@@ -31,6 +31,8 @@ export type Handlers = {
 
 export interface ServeOptions {
   readonly path: string;
+  /** Listens already, at `path`, made by the service manager, to whom its rights and its name belong. Closed at close(). */
+  readonly fd?: number;
   /** Permission bits of the socket; nobody else can even connect. */
   readonly mode?: number;
   /** Group of the socket, where there is one. */
@@ -44,34 +46,42 @@ export interface ServeOptions {
 }
 
 export interface RpcServer {
-  /** Answers what is being worked on, for at most RPC_CLOSE_GRACE_MS, disconnects everybody and removes the socket. */
+  /** Answers what is being worked on, for at most RPC_CLOSE_GRACE_MS, disconnects everybody and removes the socket that it made. */
   close(): Promise<void>;
 }
 
 const DEFAULT_MODE = 0o660;
 
 /**
- * Listens at `path` and answers until close(). A socket that is there already is replaced, so the caller has to hold the
- * lock of the run directory. From the first moment nobody but the owner can connect, later those whom `mode` and `gid` let.
- * Must run in the main thread (umask).
+ * Listens at `path`, or on `fd`, and answers until close(). A socket that is at `path` already is replaced, so the caller has
+ * to hold the lock of the run directory. From the first moment nobody but the owner can connect, later those whom `mode` and
+ * `gid` let. Must run in the main thread (umask).
  * @throws the error of listen(2), chmod(2).
  */
 export async function serve(options: ServeOptions): Promise<RpcServer> {
-  const { path, log } = options;
+  const { fd, log } = options;
   const connections = new Map<Connection, Caller>();
   const server = createServer((socket) => accept(socket, connections, options));
   server.maxConnections = MAX_RPC_CONNECTIONS;
   server.on('drop', () => log.warn({ connections: connections.size }, 'too many control connections, one was closed'));
-  await removeStale(path);
-  await listen(server, path);
-  if (options.gid !== undefined)
-    await chown(path, -1, options.gid).catch((error) => log.warn({ path, gid: options.gid, error: messageOf(error) }, 'socket group'));
-  await chmod(path, options.mode ?? DEFAULT_MODE);
+  await (fd === undefined ? listenAt(server, options) : listenOn(server, fd));
   return { close: () => close(server, connections, options.clock ?? systemClock) };
 }
 
+async function listenOn(server: Server, fd: number): Promise<void> {
+  server.listen({ fd });
+  await once(server, 'listening');
+}
+
+async function listenAt(server: Server, { path, gid, mode, log }: ServeOptions): Promise<void> {
+  await removeStale(path);
+  await bind(server, path);
+  if (gid !== undefined) await chown(path, -1, gid).catch((error) => log.warn({ path, gid, error: messageOf(error) }, 'socket group'));
+  await chmod(path, mode ?? DEFAULT_MODE);
+}
+
 /** Node binds within listen(), so the mask covers exactly that. */
-async function listen(server: Server, path: string): Promise<void> {
+async function bind(server: Server, path: string): Promise<void> {
   const mask = process.umask(0o177);
   try {
     server.listen(path);

@@ -58,3 +58,5 @@ export const socketPath = (directories: Pick<Directories, 'run'>): string => joi
 /** Locked by the one overlayd of this run directory for as long as it lives; holds its process id. */
 export const pidPath = (directories: Pick<Directories, 'run'>): string => join(directories.run, 'overlayd.pid');
 export const logPath = (directories: Pick<Directories, 'run'>): string => join(directories.run, 'overlayd.log');
+/** The same for the state directory, which another run directory may not share. */
+export const stateLockPath = (directories: Pick<Directories, 'state'>): string => join(directories.state, 'overlayd.lock');

@@ -102,6 +102,23 @@ export const TOO_BIG_QUIET_MS = 60_000;
 export const UNDERLAY_POLL_MS = 1000;
 export const MAX_UNDERLAY_POLL_SHARE = 0.1;
 
+// --- VNICs ---------------------------------------------------------------------------------------------------------
+
+/** VLAN identifiers of IEEE 802.1Q that a VNIC may have: 0 is no VLAN, 4095 is reserved. */
+export const VLAN_ID = { min: 1, max: 4094 } as const;
+/** How often the namespaces of VNICs are looked at, ms; and at most this share of the time. */
+export const NAMESPACE_POLL_MS = 1000;
+export const MAX_NAMESPACE_POLL_SHARE = 0.1;
+
+// --- saved state ---------------------------------------------------------------------------------------------------
+
+/** One saved overlay, bytes: its plugins' properties, and some ten thousand VNICs. */
+export const MAX_STATE_FILE_BYTES = 4 * 1024 * 1024;
+/** Saved overlays of one directory; further files are reported and not read. */
+export const MAX_STATE_FILES = 16_384;
+/** Groups of a user who named a file (include/uapi/linux/limits.h NGROUPS_MAX). */
+export const MAX_SETTER_GROUPS = 65_536;
+
 // --- control socket ------------------------------------------------------------------------------------------------
 
 /** One line of JSON on the control socket and on a plugin host's channel, bytes: a page of rows, or a batch of answers. */
@@ -143,8 +160,16 @@ export const RPC_CLOSE_GRACE_MS = 2000;
 
 /** Connecting and the hello, which overlayd answers at once, ms. */
 export const RPC_HELLO_TIMEOUT_MS = 10_000;
-/** Any other request, ms. Creating starts a lookup instance, which may itself take as long as a lookup. */
+/** Any other request, ms. */
 export const RPC_CALL_TIMEOUT_MS = 60_000;
+/** One that starts or replaces a lookup instance, ms: several calls of its host, and a lookup's time for its start. */
+export const RPC_START_CALL_TIMEOUT_MS = 180_000;
+/** One that does so for every overlay, or every plugin, one after another, ms. */
+export const RPC_EVERY_CALL_TIMEOUT_MS = 900_000;
+/** Asking npm why a package cannot be had, or removing one, ms: it tries twice to reach a registry. */
+export const NPM_TIMEOUT_MS = 30_000;
+/** Longest name of an encapsulation or lookup plugin, characters (illumos MAXLINKNAMELEN less its NUL). */
+export const MAX_PLUGIN_NAME_CHARACTERS = 31;
 /** From the first attempt to connect until overlayd has to serve, ms. A start takes well under a second on an idle host. */
 export const AUTOSTART_TIMEOUT_MS = 20_000;
 /** Between two attempts to connect to an overlayd that is starting, ms. */
@@ -156,6 +181,10 @@ export const LOG_TAIL_LINES = 10;
 export const LOG_TAIL_BYTES = 16 * 1024;
 /** Height of a terminal whose height is not known, rows (illumos ofmt.c). */
 export const DEFAULT_TERMINAL_ROWS = 24;
+/** Questions that a show command has out at once: fewer than overlayd works on for one client, so that it never stops reading. */
+export const SHOW_REQUESTS_AT_ONCE = 16;
+/** Longest interval of `show-link -s -i`, seconds: timers of Node.js have 31 bits of milliseconds. */
+export const MAX_SHOW_INTERVAL_SECONDS = 1_000_000;
 
 // --- parameters of requests ----------------------------------------------------------------------------------------
 
@@ -191,6 +220,20 @@ export const HOST_STOP_MS = 1000;
 export const HOST_KILL_MS = 2000;
 /** JavaScript heap of one host, MiB: a file of MAX_PLUGIN_FILE_BYTES, read and parsed. */
 export const HOST_HEAP_MIB = 768;
+/** Writable memory of one host, MiB (RLIMIT_DATA): 560 that Node 24 reserves and does not use, the heap, and buffers, which no heap limit counts. */
+export const HOST_DATA_MIB = 3072;
+/** Instances of one package that start at a time when it has many of them to make anew. */
+export const MAX_STARTING_INSTANCES = 64;
+/** Hosts that are started at a time to be asked for their properties, or to take the place of others. */
+export const MAX_STARTING_HOSTS = 4;
+/** How long a host that is to take the place of another may take until all its instances run, ms. Less than RPC_CALL_TIMEOUT_MS less LIST_TIMEOUT_MS. */
+export const HOST_REPLACE_MS = 30_000;
+/** What the new instances of one package may report until they take over; a target, or one listener of an announcement, is one. */
+export const MAX_STAGED_REPORTS = 131_072;
+/** How long show-plugins waits for plugins to say what properties they have, ms. */
+export const PLUGIN_LIST_MS = 3000;
+/** Files of one package that are looked at to see whether it has changed. */
+export const MAX_STAMPED_FILES = 4096;
 /** How often outstanding lookups are looked through for those beyond LOOKUP_TIMEOUT_MS, ms. */
 export const LOOKUP_SWEEP_MS = 250;
 /** Messages of a plugin in the log: bytes of one, and how many in a period of so many ms. */
@@ -216,6 +259,11 @@ export const MAX_LOCAL_ADDRESS_SHARE = 0.1;
 /** Packages whose folders a host may read: a plugin's dependencies, and theirs. */
 export const MAX_PLUGIN_DEPENDENCIES = 256;
 
+// --- configuration -------------------------------------------------------------------------------------------------
+
+/** The file in the configuration directory, bytes: thousands of defaults. At this size the worst YAML takes 0.1 s to refuse. */
+export const MAX_CONFIGURATION_BYTES = 256 * 1024;
+
 // --- overlayd ------------------------------------------------------------------------------------------------------
 
 /** Size from which the log is put aside when overlayd starts, bytes. */
@@ -224,3 +272,25 @@ export const MAX_LOG_BYTES = 4 * 1024 * 1024;
 export const MAX_UNWRITTEN_LOG_BYTES = 256 * 1024;
 /** How long overlayd may take to stop before it ends without finishing, ms. */
 export const STOP_TIMEOUT_MS = 10_000;
+
+// --- restarts ------------------------------------------------------------------------------------------------------
+
+/** How often what cannot be restored is tried again, ms. */
+export const RESTORE_RETRY_MS = 5000;
+/** Targets are written down this long after they have changed, ms; and at most this share of the time goes into it. */
+export const SNAPSHOT_MS = 1000;
+export const MAX_SNAPSHOT_SHARE = 0.05;
+/** Places of a target table that one message of the engine carries: well below a millisecond of its time. */
+export const SNAPSHOT_PLACES = 4096;
+/** Targets from before a restart that are asked for anew in one go, and how often, ms: 500 a second. */
+export const VERIFY_BATCH = 50;
+export const VERIFY_MS = 100;
+/** A file of written down targets, bytes: MAX_TARGETS_PER_OVERLAY records, and some. */
+export const MAX_SNAPSHOT_BYTES = 16 * 1024 * 1024;
+/** Descriptors that are held for an overlayd that is started again (systemd: FileDescriptorStoreMax=). */
+export const MAX_HELD_DESCRIPTORS = 4096;
+/** Sockets that outlived overlayd are read when all their overlays are open again, or this long after the first was opened, ms. */
+export const RESTORE_HOLD_MS = 2000;
+/** How long their holder may take to let go of a socket of an overlay that was deleted, ms; and how often it is tried, ms. */
+export const LET_GO_TIMEOUT_MS = 2000;
+export const LET_GO_POLL_MS = 5;

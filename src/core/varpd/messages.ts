@@ -13,6 +13,8 @@ export interface Provider {
   readonly root: string;
   /** File of the plugin, relative to `root`. */
   readonly module: string;
+  /** Number of the contract that it was made for. */
+  readonly api: number;
 }
 
 export interface ProviderTable {

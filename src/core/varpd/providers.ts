@@ -25,7 +25,7 @@ function isInside(root: string, file: string): boolean {
   return path !== '' && !path.startsWith('..') && !isAbsolute(path);
 }
 
-function providerOf(owner: Pick<Provider, 'package' | 'version' | 'root'>, entry: unknown): Provider | string {
+function providerOf(owner: Omit<Provider, 'kind' | 'name' | 'module'>, entry: unknown): Provider | string {
   if (!isObject(entry)) return 'a provider is not an object';
   const { kind, name, module } = entry;
   if (kind !== 'encap' && kind !== 'lookup') return 'the kind of a provider is neither encap nor lookup';
@@ -39,7 +39,7 @@ function readPackage({ root, manifest }: InstalledPackage): Found | undefined {
   if (!isObject(manifest)) return { problem: `plugin in ${root}: its package.json is not an object` };
   const { overlayadm } = manifest;
   if (overlayadm === undefined) return undefined;
-  const owner = { package: textOf(manifest.name), version: textOf(manifest.version), root };
+  const owner = { package: textOf(manifest.name), version: textOf(manifest.version), root, api: API_VERSION };
   const refuse = (why: string): Found => ({ problem: `plugin ${owner.package} (${root}): left out, ${why}` });
   if (!isObject(overlayadm)) return refuse('"overlayadm" in its package.json is not an object');
   if (overlayadm.api !== API_VERSION)

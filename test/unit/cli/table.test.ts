@@ -1,8 +1,19 @@
 // The tables of the show commands against text that was written by hand from the rules of illumos ofmt.c.
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { HEALTH_FIELDS, PROPERTY_FIELDS, TARGET_FIELDS, VNIC_FIELDS } from '../../../src/core/cli/fields.ts';
-import { type Field, formatTable } from '../../../src/core/cli/table.ts';
-import type { PropertyRow } from '../../../src/core/rpc/protocol.ts';
+import {
+  HEALTH_FIELDS,
+  LINK_FIELDS,
+  linkPropertyFields,
+  PLUGIN_FIELDS,
+  PROPERTY_FIELDS,
+  STATISTICS_FIELDS,
+  TARGET_FIELDS,
+  VNIC_FIELDS,
+} from '../../../src/core/cli/fields.ts';
+import { selectFields } from '../../../src/core/cli/select-fields.ts';
+import { type Field, formatTable, type Tone } from '../../../src/core/cli/table.ts';
+import type { LinkPropertyRow, LinkRow, LinkStatistics, PluginRow, PropertyRow, VnicRow } from '../../../src/core/rpc/protocol.ts';
 
 const human = (heightRows = 24) => ({ kind: 'human', heightRows }) as const;
 
@@ -64,20 +75,6 @@ describe('show-overlay', () => {
   });
 });
 
-describe('show-vnic', () => {
-  it('prints a VNIC in a namespace and one in none', () => {
-    const rows = [
-      { vnic: 'vnic0', overlay: 'overlay0', mac: '02:08:20:00:00:01', mtu: 1400, netns: null },
-      { vnic: 'vnic1', overlay: 'overlay0', mac: '02:08:20:00:00:02', mtu: 1400, netns: 'blue' },
-    ];
-    expect(formatTable(VNIC_FIELDS, rows, human())).toEqual([
-      'LINK        OVER        MACADDRESS        MTU    NETNS',
-      'vnic0       overlay0    02:08:20:00:00:01 1400   --',
-      'vnic1       overlay0    02:08:20:00:00:02 1400   blue',
-    ]);
-  });
-});
-
 interface Pair {
   readonly left: string | null;
   readonly right: string | null;
@@ -86,6 +83,241 @@ const PAIR: readonly Field<Pair>[] = [
   { name: 'LEFT', width: 8, value: (row) => row.left },
   { name: 'RIGHT', width: 8, value: (row) => row.right },
 ];
+
+const VNICS: readonly VnicRow[] = [
+  { vnic: 'vnic0', overlay: 'overlay0', mac: '02:08:20:00:00:01', mtu: 1400, vid: null, netns: null, state: 'up', persistent: true },
+  {
+    vnic: 'vnic1',
+    overlay: 'overlay0',
+    mac: '02:08:20:00:00:02',
+    mtu: 1400,
+    vid: 7,
+    netns: 'blue',
+    state: 'waiting for namespace blue',
+    persistent: false,
+  },
+];
+
+const LINKS: readonly LinkRow[] = [
+  { link: 'overlay0', class: 'overlay', mtu: 1400, state: 'up', over: null, netns: null },
+  { link: 'vnic0', class: 'vnic', mtu: 1400, state: 'waiting for namespace blue', over: 'overlay0', netns: 'blue' },
+];
+
+const STATISTICS: readonly LinkStatistics[] = [
+  {
+    link: 'overlay0',
+    receivedFrames: '18446744073709551615',
+    receivedBytes: '1500',
+    sentFrames: '2',
+    sentBytes: '3000',
+    misses: '4',
+    queued: '5',
+    drops: { 'target.refused': '12', 'target.queue-full': '3', 'vxlan.i-flag-clear': '1' },
+  },
+  {
+    link: 'vnic0',
+    receivedFrames: '1',
+    receivedBytes: '60',
+    sentFrames: '2',
+    sentBytes: '120',
+    misses: null,
+    queued: null,
+    drops: {},
+  },
+];
+
+const LINK_PROPERTIES: readonly LinkPropertyRow[] = [
+  { link: 'overlay0', property: 'mtu', access: 'rw', value: '1400', persistent: '1450', default: '1400', possible: '576-8900' },
+  { link: 'overlay0', property: 'files/config', access: 'rw', value: '/etc/overlayadm/map.json', persistent: null, default: null, possible: null },
+  { link: 'vnic0', property: 'netns', access: 'rw', value: null, persistent: 'blue', default: null, possible: null },
+];
+
+const PLUGINS: readonly PluginRow[] = [
+  {
+    kind: 'encap',
+    name: 'vxlan',
+    package: '@overlayadm/plugin-vxlan',
+    version: '0.1.0',
+    api: 1,
+    properties: ['vxlan/listen_ip', 'vxlan/listen_port'],
+    uid: 65534,
+    pid: null,
+    problem: null,
+  },
+  {
+    kind: 'lookup',
+    name: 'geneva',
+    package: 'geneva',
+    version: '2.0.0',
+    api: 7,
+    properties: null,
+    uid: 998,
+    pid: 4711,
+    problem: 'api 7, 1 is known',
+  },
+  {
+    kind: 'lookup',
+    name: 'direct',
+    package: '@overlayadm/plugin-direct',
+    version: '0.1.0',
+    api: 1,
+    properties: [],
+    uid: 998,
+    pid: null,
+    problem: null,
+  },
+];
+
+/** As without -o. */
+const table = <R>(fields: readonly Field<R>[], rows: readonly R[], output?: string): string[] =>
+  formatTable(selectFields(fields, { output, parsable: false, warn: () => {} }), rows, human());
+
+describe('tables of links', () => {
+  it('prints a VNIC in a namespace that is missing and one in none', () => {
+    expect(table(VNIC_FIELDS, VNICS)).toEqual([
+      'LINK        OVER        MACADDRESS        MTU    VID  NETNS          STATE',
+      'vnic0       overlay0    02:08:20:00:00:01 1400   0    --             up',
+      'vnic1       overlay0    02:08:20:00:00:02 1400   7    blue           waiting for namespace blue',
+    ]);
+    expect(table(VNIC_FIELDS, VNICS, 'link,persistent')).toEqual(['LINK        PERSISTENT', 'vnic0       y', 'vnic1       -']);
+  });
+
+  it('prints overlays and VNICs', () => {
+    expect(table(LINK_FIELDS, LINKS)).toEqual([
+      'LINK        CLASS     MTU    STATE    OVER',
+      'overlay0    overlay   1400   up       --',
+      'vnic0       vnic      1400   waiting for namespace blue overlay0',
+    ]);
+    expect(table(LINK_FIELDS, LINKS, 'netns,link')).toEqual(['NETNS          LINK', '--             overlay0', 'blue           vnic0']);
+  });
+
+  it('prints counters, drops by reason wrapped at commas', () => {
+    expect(table(STATISTICS_FIELDS, STATISTICS)).toEqual([
+      'LINK        IPACKETS   RBYTES       OPACKETS   OBYTES       MISSES   QUEUED   DROPS',
+      'overlay0    18446744073709551615 1500 2        3000         4        5        target.refused=12,',
+      '                                                                              target.queue-full=3,',
+      '                                                                              vxlan.i-flag-clear=1',
+      'vnic0       1          60           2          120          --       --       --',
+    ]);
+  });
+
+  it('prints link properties, of now and of after a reboot', () => {
+    expect(table(linkPropertyFields(false), LINK_PROPERTIES)).toEqual([
+      'LINK         PROPERTY        PERM VALUE          DEFAULT        POSSIBLE',
+      'overlay0     mtu             rw   1400           1400           576-8900',
+      'overlay0     files/config    rw   /etc/overlayadm/map.json --   --',
+      'vnic0        netns           rw   --             --             --',
+    ]);
+    expect(table(linkPropertyFields(true), LINK_PROPERTIES, 'property,value')).toEqual([
+      'PROPERTY        VALUE',
+      'mtu             1450',
+      'files/config    --',
+      'netns           blue',
+    ]);
+  });
+});
+
+describe('show-plugins', () => {
+  it('prints a plugin that cannot be loaded with a question mark, and one without properties', () => {
+    expect(table(PLUGIN_FIELDS, PLUGINS)).toEqual([
+      'KIND   NAME        PACKAGE                     VERSION  API UID   PROPERTIES',
+      'encap  vxlan       @overlayadm/plugin-vxlan    0.1.0    1   65534 vxlan/listen_ip,',
+      '                                                                  vxlan/listen_port',
+      'lookup geneva      geneva                      2.0.0    7   998   ?',
+      'lookup direct      @overlayadm/plugin-direct   0.1.0    1   998   --',
+    ]);
+    expect(table(PLUGIN_FIELDS, PLUGINS, 'name,pid,problem')).toEqual([
+      'NAME        PID     PROBLEM',
+      'vxlan       --      --',
+      'geneva      4711    api 7, 1 is known',
+      'direct      --      --',
+    ]);
+  });
+});
+
+describe('parsable', () => {
+  const parsable = <R>(fields: readonly Field<R>[], rows: readonly R[], output: string): string[] =>
+    formatTable(selectFields(fields, { output, parsable: true, warn: () => {} }), rows, { kind: 'parsable' });
+
+  it('is the sample of illumos', () => {
+    const rows = [{ overlay: 'overlay0', target: 'de:ad:be:ef:0:0', destination: '10.88.88.69:4789' }];
+    expect(parsable(TARGET_FIELDS, rows, 'link,target,destination')).toEqual(['overlay0:de\\:ad\\:be\\:ef\\:0\\:0:10.88.88.69\\:4789']);
+    expect(parsable(TARGET_FIELDS, rows, 'target')).toEqual(['de:ad:be:ef:0:0']);
+  });
+
+  it('has the dashes of an overlay, for dladm makes them itself', () => {
+    const rows = [property('varpd/id', 'r-', false, null, '', null)];
+    expect(parsable(PROPERTY_FIELDS, rows, 'link,property,perm,req,value,default,possible')).toEqual(['overlay0:varpd/id:r-:-:--:--:--']);
+    const healthy = { overlay: 'overlay0', status: 'ONLINE', details: null, since: null, advice: null } as const;
+    expect(parsable(HEALTH_FIELDS, [healthy], 'link,status,details')).toEqual(['overlay0:ONLINE:-']);
+  });
+
+  it('leaves empty what is empty elsewhere, and wraps nothing', () => {
+    expect(parsable(VNIC_FIELDS, VNICS, 'link,vid,netns,state,persistent')).toEqual(['vnic0:0::up:y', 'vnic1:7:blue:waiting for namespace blue:-']);
+    expect(parsable(LINK_FIELDS, LINKS, 'over')).toEqual(['', 'overlay0']);
+    expect(parsable(STATISTICS_FIELDS, STATISTICS, 'link,misses,drops')).toEqual([
+      'overlay0:4:target.refused=12,target.queue-full=3,vxlan.i-flag-clear=1',
+      'vnic0::',
+    ]);
+    expect(parsable(linkPropertyFields(false), LINK_PROPERTIES, 'property,value,possible')).toEqual([
+      'mtu:1400:576-8900',
+      'files/config:/etc/overlayadm/map.json:',
+      'netns::',
+    ]);
+    expect(parsable(PLUGIN_FIELDS, PLUGINS, 'name,properties,problem')).toEqual([
+      'vxlan:vxlan/listen_ip,vxlan/listen_port:',
+      'geneva:?:api 7, 1 is known',
+      'direct::',
+    ]);
+  });
+
+  it('escapes what separates only where there is something to separate', () => {
+    const rows = [{ left: 'a:\\b', right: '\\:' }];
+    expect(parsable(PAIR, rows, 'left,right')).toEqual(['a\\:\\\\b:\\\\\\:']);
+    expect(parsable(PAIR, rows, 'right')).toEqual(['\\:']);
+  });
+
+  it('can be taken apart again, whatever the values are', () => {
+    const value = fc.string({ unit: fc.constantFrom(':', '\\', 'a', ',', ' ') });
+    fc.assert(
+      fc.property(fc.array(value, { minLength: 2, maxLength: 5 }), (values) => {
+        const fields = values.map((text, index) => ({ name: `F${index}`, width: 3, value: () => text }));
+        const [line = ''] = formatTable(fields, [null], { kind: 'parsable' });
+        const read = Array.from(`${line}:`.matchAll(/((?:[^:\\]|\\.)*):/g), ([, text = '']) => text.replace(/\\(.)/g, '$1'));
+        expect(read).toEqual(values);
+      }),
+    );
+  });
+
+  it('lets no control character through', () => {
+    expect(parsable(PAIR, [{ left: '\u001b[31m', right: 'a\nb' }], 'left,right')).toEqual(['?[31m:a?b']);
+  });
+});
+
+describe('colours', () => {
+  const paint = (tone: Tone, text: string): string => `<${tone}>${text}</>`;
+  const painted = <R>(fields: readonly Field<R>[], rows: readonly R[]): string[] => formatTable(fields, rows, { ...human(), paint });
+
+  it('are not counted as width', () => {
+    const rows = [
+      { overlay: 'overlay0', status: 'ONLINE', details: null, since: null, advice: null },
+      { overlay: 'overlay1', status: 'DEGRADED', details: 'no route', since: '2026-11-20T15:20:11Z', advice: 'mend it' },
+    ] as const;
+    expect(painted(HEALTH_FIELDS, rows)).toEqual([
+      'LINK                STATUS  DETAILS',
+      'overlay0            <good>ONLINE</>  -',
+      'overlay1            <bad>DEGRADED</> no route (since 2026-11-20T15:20:11Z; mend it)',
+    ]);
+  });
+
+  it('mark entries that drop', () => {
+    const rows = ['drop', '192.0.2.1:4789'].map((destination) => ({ overlay: 'o0', target: '2:8:20:0:0:1', destination }));
+    expect(painted(TARGET_FIELDS, rows).slice(1)).toEqual([
+      'o0                  2:8:20:0:0:1      <attention>drop</>',
+      'o0                  2:8:20:0:0:1      192.0.2.1:4789',
+    ]);
+  });
+});
 
 describe('formatTable', () => {
   it('prints nothing without rows', () => {
@@ -144,6 +376,11 @@ describe('formatTable', () => {
       { left: 'c', right: 'd' },
     ];
     expect(formatTable(PAIR, rows, human(0))).toEqual(['LEFT    RIGHT', 'a       b', 'LEFT    RIGHT', 'c       d']);
+  });
+
+  it('counts characters as they stand on the terminal', () => {
+    const rows = [{ left: 'e\u0301\u{1f600}', right: 'x' }];
+    expect(formatTable(PAIR, rows, human())[1]).toBe('e\u0301\u{1f600}      x');
   });
 
   it('lets no control character through', () => {

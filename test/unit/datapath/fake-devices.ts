@@ -1,7 +1,7 @@
 // Sockets and TAPs that only count, an engine that only listens; each call can be made to fail.
 import vxlan from '@overlayadm/plugin-vxlan';
 import type { Devices } from '../../../src/core/datapath/devices.ts';
-import type { DatapathSpec } from '../../../src/core/datapath/driver.ts';
+import type { DatapathSpec, DescriptorStore } from '../../../src/core/datapath/driver.ts';
 import type { EngineCall, EngineLink, ToEngine } from '../../../src/core/engine/messages.ts';
 import { ipOf } from '../../helpers/frames.ts';
 
@@ -27,6 +27,18 @@ export class FakeDevices implements Devices {
     return this.#add(`udp ${options.address.join('.')} ${options.port}`, options.sendOnly ? 'source' : 'listen', options);
   }
 
+  adoptTap(): string {
+    throw systemError('ENOTTY', 'TUNGETIFF');
+  }
+
+  setTapPersistent(): void {}
+
+  udpAddress(): never {
+    throw systemError('ENOTSOCK', 'getsockname');
+  }
+
+  adopt(): void {}
+
   close(fd: number): void {
     if (!this.open.delete(fd)) throw systemError('EBADF', 'close');
     if (this.failingClose.has(fd)) throw systemError('EIO', 'close');
@@ -39,6 +51,9 @@ export class FakeDevices implements Devices {
     return this.#last;
   }
 }
+
+/** Nothing outlived anything. */
+export const emptyStore: DescriptorStore = { take: () => undefined, keep: () => undefined, forget: () => undefined };
 
 export class FakeEngine implements EngineLink {
   readonly messages: (ToEngine | EngineCall)[] = [];

@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { MuxSockets } from '../../../src/core/datapath/mux-sockets.ts';
 import { SEND_SOCKETS, SOURCE_PORTS } from '../../../src/core/util/limits.ts';
+import { FakeClock } from '../../helpers/fake-clock.ts';
 import { ipOf } from '../../helpers/frames.ts';
-import { FakeDevices, FakeEngine, specOf, systemError } from './fake-devices.ts';
+import { emptyStore, FakeDevices, FakeEngine, specOf, systemError } from './fake-devices.ts';
 
 function rig(random: () => number = Math.random) {
   const io = new FakeDevices();
@@ -11,7 +12,8 @@ function rig(random: () => number = Math.random) {
   const reported: unknown[] = [];
   const owners: (string | undefined)[] = [];
   const kernel = { whoHasUdpPort: async () => owners[0] };
-  const muxes = new MuxSockets({ io, engine, kernel, random, report: (error) => void reported.push(error) });
+  const report = (error: unknown): void => void reported.push(error);
+  const muxes = new MuxSockets({ io, engine, kernel, store: emptyStore, clock: new FakeClock(), random, report });
   return { io, engine, reported, owners, muxes };
 }
 

@@ -1,16 +1,18 @@
 // The tap driver: opens an overlay in kernel and engine or changes nothing, and takes everything back.
 import { describe, expect, it } from 'vitest';
 import { TapDriver } from '../../../src/core/datapath/tap.ts';
+import { FakeClock } from '../../helpers/fake-clock.ts';
 import { ipOf } from '../../helpers/frames.ts';
 import { SimKernel } from '../../helpers/sim-host.ts';
-import { FakeDevices, FakeEngine, specOf, systemError } from './fake-devices.ts';
+import { emptyStore, FakeDevices, FakeEngine, specOf, systemError } from './fake-devices.ts';
 
 function rig() {
   const io = new FakeDevices();
   const engine = new FakeEngine();
   const kernel = new SimKernel(['192.0.2.1']);
   const reported: unknown[] = [];
-  const driver = new TapDriver({ io, engine, kernel, random: Math.random, report: (error) => void reported.push(error) });
+  const report = (error: unknown): void => void reported.push(error);
+  const driver = new TapDriver({ io, engine, kernel, store: emptyStore, clock: new FakeClock(), random: Math.random, report });
   return { io, engine, kernel, reported, driver };
 }
 

@@ -108,7 +108,7 @@ class Overlay {
 const EVIL = 'overlayadm-test-evil';
 const OTHER = 'overlayadm-test-slow-lookup';
 const provider = (name: string, folder: string, owner: string) =>
-  ({ kind: 'lookup', name, package: owner, version: '1.0.0', root: resolve('test/fixtures/plugins', folder), module: './index.js' }) as const;
+  ({ kind: 'lookup', name, package: owner, version: '1.0.0', root: resolve('test/fixtures/plugins', folder), module: './index.js', api: 1 }) as const;
 
 /** Two overlays of the package that dies, and one of another package. */
 class Rig {
@@ -144,7 +144,9 @@ class Rig {
           });
           return host;
         },
+        stamp: async () => '',
         describeRights: () => undefined,
+        uidOf: () => 0,
         files: systemFiles,
       },
       clock: this.clock,
@@ -154,9 +156,8 @@ class Rig {
 
   async create(overlay: Overlay, plugin: string, values: InstanceSpec['values']): Promise<void> {
     const ignore = (): void => {};
-    const setter = { uid: 0, gid: 0, groups: [] };
     overlay.instance = await this.hosts.createInstance(
-      { overlay: 'overlay0', plugin, vnetid: 1, needs: ['ip', 'port'], values, setter, localAddresses: () => [] },
+      { overlay: 'overlay0', plugin, vnetid: 1, needs: ['ip', 'port'], values, setters: {}, localAddresses: () => [] },
       {
         answered: (answers) => {
           for (const answer of answers) overlay.answers.set(answer.id, [...(overlay.answers.get(answer.id) ?? []), answer]);

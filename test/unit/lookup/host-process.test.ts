@@ -28,7 +28,7 @@ function rig(root = EVIL) {
   const lines: string[] = [];
   const write = (_: object, message: string): void => void lines.push(message);
   const log: Log = { debug: write, info: write, warn: write, error: write };
-  const provider = { kind: 'lookup', name: 'evil', package: 'overlayadm-test-evil', version: '1.0.0', root, module: './index.js' } as const;
+  const provider = { kind: 'lookup', name: 'evil', package: 'overlayadm-test-evil', version: '1.0.0', root, module: './index.js', api: 1 } as const;
   const hosts = createPluginHosts({
     runtime: {
       discover: async () => ({ providers: [provider], problems: [] }),
@@ -37,7 +37,9 @@ function rig(root = EVIL) {
         pids.push(host.pid);
         return host;
       },
+      stamp: async () => '',
       describeRights: () => undefined,
+      uidOf: () => 0,
       files: systemFiles,
     },
     clock: systemClock,
@@ -54,7 +56,7 @@ function rig(root = EVIL) {
         vnetid: 1,
         needs: ['ip'],
         values: { outside: '/etc/hostname', deed: 'none', ...values },
-        setter: { uid: 0, gid: 0, groups: [] },
+        setters: {},
         localAddresses: () => [],
       },
       {
@@ -243,7 +245,7 @@ describe('hostCommand', () => {
     const rights = { ...systemRights(), powers: { changesUser: false, dropsBounds: false } };
     const command = hostCommand(rights, launchOf(EVIL)).join(' ');
     expect(command).toMatch(
-      /^setpriv --inh-caps=-all --ambient-caps=-all --no-new-privs --pdeathsig=KILL -- \S+ --max-old-space-size=\d+ --permission /,
+      /^setpriv --inh-caps=-all --ambient-caps=-all --no-new-privs --pdeathsig=KILL -- sh -c ulimit .* env -i "\$@" sh \d+ \S+ --max-old-space-size=\d+ --permission /,
     );
     expect(command).toMatch(new RegExp(` --allow-fs-read=${EVIL} .*varpd/main.ts ${EVIL} ./index.js$`));
   });

@@ -98,7 +98,7 @@ function rig(script: Script = {}, files?: FileAccess) {
     vnetid: 100,
     needs: ['ip'],
     values: { config: '/a/file', text: 'yes' },
-    setter: { uid: 0, gid: 0, groups: [] },
+    setters: { config: { uid: 0, gid: 0, groups: [] } },
     localAddresses: () => {
       local.asked++;
       if (local.error !== undefined) throw local.error;
@@ -476,7 +476,7 @@ describe('a host that lies', () => {
     const clock = new FakeClock();
     const [stream, inner] = duplexPair();
     const { promise: exited, resolve } = Promise.withResolvers<string>();
-    const provider = { kind: 'lookup', name: 'liar', package: 'liar', version: '1.0.0', root: '/liar', module: './index.js' } as const;
+    const provider = { kind: 'lookup', name: 'liar', package: 'liar', version: '1.0.0', root: '/liar', module: './index.js', api: 1 } as const;
     const seen = { killed: false };
     const kill = (): void => {
       seen.killed = true;
@@ -487,20 +487,19 @@ describe('a host that lies', () => {
       runtime: {
         discover: async () => ({ providers: [provider], problems: [] }),
         spawn: () => ({ pid: undefined, stream, exited, kill }),
+        stamp: async () => '',
         describeRights: () => undefined,
+        uidOf: () => 0,
         files,
       },
       clock,
       log: silentLog,
     });
-    const path = { name: 'config', type: 'path', access: 'rw', required: false, summary: 'a file', live: true, hasRefuse: false };
     const begin = async (spec: InstanceSpec, events: InstanceEvents) => {
       say({ type: 'ready' });
       const creating = hosts.createInstance({ ...spec, plugin: 'liar' }, events);
       await settle();
-      say({ type: 'described', call: 0, description: { kind: 'lookup', name: 'liar', properties: [path] } });
-      await settle();
-      say({ type: 'created', call: 1, created: { mode: 'dynamic', group: false, resolves: true, servesDhcp: true } });
+      say({ type: 'created', call: 0, created: { mode: 'dynamic', group: false, resolves: true, servesDhcp: true } });
       return creating;
     };
     return { clock, inner, say, seen, begin };

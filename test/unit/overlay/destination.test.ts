@@ -1,9 +1,9 @@
 // What may be sent to: every rule, refused with the value in the words.
-import type { Destination } from '@overlayadm/api';
+import { type Destination, type DestinationField, OverlayError } from '@overlayadm/api';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkDestination, type DestinationRules, showDestination } from '../../../src/core/overlay/destination.ts';
-import { ipOf } from '../../helpers/frames.ts';
+import { checkDestination, type DestinationRules, parseDestination, showDestination } from '../../../src/core/overlay/destination.ts';
+import { ipOf, macOf } from '../../helpers/frames.ts';
 
 const isOwnSocket = (ip: string, port: number): boolean => ip === '192.0.2.1' && port === 4789;
 const v4: DestinationRules = { needs: ['ip', 'port'], family: 4, point: false, isOwnSocket };
@@ -70,5 +70,99 @@ describe('a destination', () => {
     expect(showDestination({ family: 4, ip: new Uint8Array(4), port: 4789 }, ipOf('192.0.2.2'))).toBe('192.0.2.2:4789');
     expect(showDestination({ family: 6, ip: new Uint8Array(16), port: 4789 }, ipOf('2001:db8::2'))).toBe('[2001:db8::2]:4789');
     expect(showDestination({ family: 6, ip: new Uint8Array(16), port: 0 }, ipOf('2001:db8::2'))).toBe('2001:db8::2');
+  });
+});
+
+describe('a destination that a person types', () => {
+  const udp: readonly DestinationField[] = ['ip', 'port'];
+  const whole: readonly DestinationField[] = ['ethernet', 'ip', 'port'];
+
+  it.each<[string, readonly DestinationField[], Destination | 'drop']>([
+    ['192.0.2.2:4789', udp, to('192.0.2.2', 4789)],
+    ['192.0.2.2:65535', udp, to('192.0.2.2', 65535)],
+    ['[2001:db8::2]:1', udp, to('2001:db8::2', 1)],
+    ['[2001:DB8:0::2]:4789', udp, to('2001:db8::2', 4789)],
+    ['[::ffff:192.0.2.2]:4789', udp, to('192.0.2.2', 4789)],
+    ['drop', udp, 'drop'],
+    ['DROP', udp, 'drop'],
+    ['Drop', [], 'drop'],
+    ['192.0.2.2', ['ip'], to('192.0.2.2')],
+    ['2001:db8::2', ['ip'], to('2001:db8::2')],
+    ['[2001:db8::2]', ['ip'], to('2001:db8::2')],
+    ['2:8:20:0:0:1,192.0.2.2:4789', whole, { mac: macOf('02:08:20:00:00:01'), ...to('192.0.2.2', 4789) }],
+    ['02:08:20:00:00:01,[2001:db8::2]:4789', whole, { mac: macOf('02:08:20:00:00:01'), ...to('2001:db8::2', 4789) }],
+    ['2:8:20:0:0:1,2001:db8::2', ['ethernet', 'ip'], { mac: macOf('02:08:20:00:00:01'), ...to('2001:db8::2') }],
+  ])('%s (needs %j) is read', (text, needs, destination) => {
+    expect(parseDestination(text, needs)).toEqual(destination);
+  });
+
+  it.each<[string, readonly DestinationField[], string]>([
+    ['', udp, 'IP:PORT, [IPV6]:PORT or drop'],
+    ['192.0.2.2', udp, 'IP:PORT, [IPV6]:PORT or drop'],
+    ['192.0.2.2:', udp, 'IP:PORT'],
+    ['192.0.2.2:0', udp, 'IP:PORT'],
+    ['192.0.2.2:65536', udp, 'IP:PORT'],
+    ['192.0.2.2:04789', udp, 'IP:PORT'],
+    ['192.0.2.2:4789 ', udp, 'IP:PORT'],
+    ['192.0.2.256:4789', udp, 'IP:PORT'],
+    ['[192.0.2.2]:4789', udp, 'IP:PORT'],
+    ['2001:db8::2:4789', udp, 'IP:PORT'],
+    ['[2001:db8::2]', udp, 'IP:PORT'],
+    ['[fe80::1%eth0]:4789', udp, 'IP:PORT'],
+    ['host.example:4789', udp, 'IP:PORT'],
+    ['192.0.2.2:4789\n', udp, 'IP:PORT'],
+    ['192.0.2.2:4789', ['ip'], 'Write it as IP or drop.'],
+    ['192.0.2.2:4789', whole, 'MAC,IP:PORT, MAC,[IPV6]:PORT or drop'],
+    ['2:8:20:0:0,192.0.2.2:4789', whole, 'MAC,IP:PORT'],
+    ['2:8:20:0:0:1,192.0.2.2', whole, 'MAC,IP:PORT'],
+    ['2:8:20:0:0:1,192.0.2.2:4789', udp, 'IP:PORT'],
+  ])('%j (needs %j) is refused with the form that is expected', (text, needs, advice) => {
+    expect(() => parseDestination(text, needs)).toThrow(
+      expect.objectContaining({
+        code: 'DESTINATION_INVALID',
+        message: `invalid destination: ${JSON.stringify(text)}`,
+        advice: expect.stringContaining(advice),
+      }),
+    );
+  });
+
+  const needs = fc.constantFrom<readonly DestinationField[]>(['ip'], udp, whole, ['ethernet', 'ip']);
+  const nearly = fc.array(fc.constantFrom('192.0.2.2', '2001:db8::2', '[', ']', ':', ',', '4789', '2:8:20:0:0:1', 'drop', ' ', '%', '/'), {
+    maxLength: 8,
+  });
+
+  it('is any text: read into what the encapsulation needs, or refused by name, in few words', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string({ unit: 'binary' }),
+          nearly.map((parts) => parts.join('')),
+        ),
+        needs,
+        (text, fields) => {
+          try {
+            const read = parseDestination(text, fields);
+            if (read === 'drop') return expect(text.toLowerCase()).toBe('drop');
+            const given = fields.map((field) => (field === 'ethernet' ? read.mac : read[field]));
+            expect(given).not.toContain(undefined);
+            expect(read.port ?? 1).toSatisfy((port: number) => Number.isInteger(port) && port >= 1 && port <= 65535);
+          } catch (error) {
+            if (!OverlayError.is(error)) throw error;
+            expect(error.code).toBe('DESTINATION_INVALID');
+            expect(error.message.length).toBeLessThan(500);
+          }
+        },
+      ),
+    );
+  });
+
+  it('is read again as it is shown', () => {
+    const address = fc.oneof(fc.ipV4(), fc.ipV6()).map(ipOf);
+    fc.assert(
+      fc.property(address, fc.integer({ min: 1, max: 65535 }), (ip, port) => {
+        const checked = checkDestination({ ip, port }, { ...(ip.includes(':') ? v6 : v4), isOwnSocket: () => false });
+        if (checked.ok) expect(parseDestination(showDestination(checked.to, ip), udp)).toEqual({ ip, port });
+      }),
+    );
   });
 });

@@ -145,3 +145,83 @@ describe('a question', () => {
     expect(sent.map(({ op }) => op)).toEqual(['inject', 'answers']);
   });
 });
+
+describe('a target that is known and asked for anew', () => {
+  const key = macToKey(mac(9));
+  /** The one question that is out. */
+  function verified(options?: Parameters<typeof rig>[0]) {
+    const parts = rig(options);
+    parts.lookups.verify([mac(9)]);
+    const [ask] = parts.asked;
+    if (ask?.kind !== 'lookup') throw new Error('not asked');
+    return { ...parts, id: ask.id, ask };
+  }
+
+  it('is asked for as a guest nobody is would ask, under a number that no request of the engine has', () => {
+    const { ask, lookups } = verified();
+    expect(ask).toMatchObject({ kind: 'lookup', to: mac(9), etherType: 0x0800 });
+    expect(ask.id).toBeGreaterThan(2 ** 51);
+    expect(Number.isSafeInteger(ask.id)).toBe(true);
+    expect(lookups.outstanding).toBe(1);
+  });
+
+  it.each<[string, (id: number) => Answer, readonly object[]]>([
+    ['another destination replaces what is known', (id) => ({ id, kind: 'found', destination: good }), [{ op: 'cacheSet', fixed: false }]],
+    ['a refusal ends it', (id) => ({ id, kind: 'drop', reason: 'files.no-such-target' }), [{ op: 'cacheInvalidate' }]],
+    ['no answer in time keeps it', (id) => ({ id, kind: 'drop', reason: 'lookup.timeout' }), []],
+    ['a host that dies again and again keeps it', (id) => ({ id, kind: 'drop', reason: 'lookup.crashed' }), []],
+    ['an answer of the wrong kind keeps it', (id) => ({ id, kind: 'resolved', mac: mac(1) }), []],
+  ])('%s', (_what, answer, operations) => {
+    const { sent, lookups, id, wrong } = verified();
+    lookups.answered([answer(id)]);
+    lookups.answered([answer(id)]);
+    expect(sent).toEqual(operations.map((operation) => expect.objectContaining({ port: 7, mac: key, ...operation })));
+    expect([lookups.outstanding, wrong]).toEqual([0, []]);
+  });
+
+  it('with a destination that cannot be right is over, and that is amiss', () => {
+    const { sent, lookups, id, wrong } = verified();
+    lookups.answered([{ id, kind: 'found', destination: { ip: ipOf('127.0.0.1'), port: 1 } }]);
+    expect(sent).toEqual([{ op: 'cacheInvalidate', port: 7, mac: key }]);
+    expect(wrong.length).toBe(1);
+  });
+
+  it('that is on this host by now is over, and nothing is amiss', () => {
+    const { sent, lookups, id, wrong } = verified({ own: true });
+    lookups.answered([{ id, kind: 'found', destination: good }]);
+    expect([sent, wrong]).toEqual([[{ op: 'cacheInvalidate', port: 7, mac: key }], []]);
+  });
+
+  it('is not asked of another instance: it is outdated then anyway', () => {
+    const { sent, lookups, id } = verified();
+    const asked: Ask[] = [];
+    lookups.replaceInstance({ ask: (asks) => void asked.push(...asks), abort: () => undefined });
+    lookups.answered([{ id, kind: 'drop', reason: 'no' }]);
+    expect([asked, sent, lookups.outstanding]).toEqual([[], [], 0]);
+  });
+});
+
+describe('another instance', () => {
+  it('is asked what is out, with its askers, and an abort goes to it', () => {
+    const { sent, aborted, lookups } = rig();
+    lookups.missed([target(5), question(6, 1), { ...question(6, 2), kind: 'asker' }]);
+    const asked: Ask[] = [];
+    const ended: number[] = [];
+    lookups.replaceInstance({ ask: (asks) => void asked.push(...asks), abort: (ids) => void ended.push(...ids) });
+    expect(asked).toEqual([
+      { id: 5, kind: 'lookup', to: mac(9), from: mac(1), etherType: 0x88b5 },
+      { id: 6, kind: 'resolve', ip: '10.0.0.9' },
+    ]);
+    lookups.aborted([5]);
+    expect([ended, aborted]).toEqual([[5], []]);
+    lookups.answered([{ id: 6, kind: 'resolved', mac: mac(9) }]);
+    expect(sent.map(({ op }) => op)).toEqual(['inject', 'inject', 'answers']);
+  });
+
+  it('is not asked anything when nothing is out', () => {
+    const { lookups } = rig();
+    let calls = 0;
+    lookups.replaceInstance({ ask: () => void calls++, abort: () => undefined });
+    expect(calls).toBe(0);
+  });
+});

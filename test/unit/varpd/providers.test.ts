@@ -12,8 +12,8 @@ describe('collectProviders', () => {
     const { providers, problems } = only({ api: 1, providers: [files, { kind: 'encap', name: 'vxlan', module: 'v.js' }] });
     expect(problems).toEqual([]);
     expect(providers).toEqual([
-      { kind: 'encap', name: 'vxlan', package: 'pkg', version: '1.2.3', root: '/p', module: 'v.js' },
-      { ...files, package: 'pkg', version: '1.2.3', root: '/p' },
+      { kind: 'encap', name: 'vxlan', package: 'pkg', version: '1.2.3', root: '/p', module: 'v.js', api: 1 },
+      { ...files, package: 'pkg', version: '1.2.3', root: '/p', api: 1 },
     ]);
   });
 

@@ -123,8 +123,10 @@ export function netlinkCodec(order: 'LE' | 'BE') {
     bytes === undefined || at + 4 > bytes.length ? undefined : view(bytes).getUint32(at, little);
   const readI32 = (bytes: Uint8Array | undefined, at = 0): number | undefined =>
     bytes === undefined || at + 4 > bytes.length ? undefined : view(bytes).getInt32(at, little);
+  const readU64 = (bytes: Uint8Array | undefined, at = 0): bigint | undefined =>
+    bytes === undefined || at + 8 > bytes.length ? undefined : view(bytes).getBigUint64(at, little);
 
-  return { u16, u32, attribute, nested, message, readMessages, readAttributes, readU16, readU32, readI32 };
+  return { u16, u32, attribute, nested, message, readMessages, readAttributes, readU16, readU32, readI32, readU64 };
 }
 
 /** Up to the first zero byte; undefined without bytes. */

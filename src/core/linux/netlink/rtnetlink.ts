@@ -29,6 +29,7 @@ export const IFLA = {
   txQueueLength: 13,
   linkInfo: 18,
   alias: 20,
+  statistics64: 23,
   afSpec: 26,
   netNsFd: 28,
   extMask: 29,
@@ -40,6 +41,8 @@ export const MACVLAN_MODE_BRIDGE = 4;
 export const IFLA_INET6_ADDR_GEN_MODE = 8;
 export const IN6_ADDR_GEN_MODE_NONE = 1;
 export const IFLA_VXLAN = { id: 1, local: 4, port: 15, local6: 17, collectMetadata: 25 } as const;
+/** struct rtnl_link_stats64 (if_link.h): numbers of 64 bits, in this order; further ones follow. */
+export const LINK_STATISTICS = ['rxFrames', 'txFrames', 'rxBytes', 'txBytes', 'rxErrors', 'txErrors', 'rxDropped', 'txDropped'] as const;
 /** Leaves statistics out of a dump of links (RTEXT_FILTER_SKIP_STATS). */
 export const RTEXT_FILTER_SKIP_STATS = 8;
 

@@ -1,0 +1,17 @@
+// Names as dladm checks them when it reads its options: of links that are to be made, and of plugins.
+import { MAX_PLUGIN_NAME_CHARACTERS } from '../util/limits.ts';
+import { isLinkName, isTooLong, LINK_NAME_ADVICE } from '../util/link-name.ts';
+import { usageError } from './usage.ts';
+
+/** `what`: "encapsulation", "search". @throws OverlayError USAGE */
+export function checkPluginName(what: string, name: string | undefined): void {
+  if (name !== undefined && name.length > MAX_PLUGIN_NAME_CHARACTERS) {
+    throw usageError(`${what} plugin name too long '${name}'`, `A plugin name has at most ${MAX_PLUGIN_NAME_CHARACTERS} characters.`);
+  }
+}
+
+/** @throws OverlayError USAGE */
+export function checkNewLink(name: string): void {
+  if (isTooLong(name)) throw usageError(`link name too long '${name}'`, LINK_NAME_ADVICE);
+  if (!isLinkName(name)) throw usageError(`invalid link name '${name}'`, LINK_NAME_ADVICE);
+}

@@ -1,0 +1,32 @@
+// show-vnic: the VNICs, over one overlay or all.
+import { VNIC_FIELDS } from '../fields.ts';
+import { failedToFind, NOT_FOUND } from '../read-each.ts';
+import { OUTPUT_FLAGS, openOutput } from './output.ts';
+import type { ShowSpecification } from './specification.ts';
+
+export const SHOW_VNIC: ShowSpecification<'link' | keyof typeof OUTPUT_FLAGS> = {
+  id: 'show-vnic',
+  summary: 'Show VNICs.',
+  description: 'Lists the VNICs that are named, or all of them. A name that is none gives a warning and exit status 1.',
+  usage: 'show-vnic [-l OVERLAY] [[-p] -o FIELD,...] [VNIC]...',
+  examples: ['show-vnic', 'show-vnic -l overlay0', 'show-vnic -p -o macaddress vnic0'],
+  operand: { name: 'vnic', description: 'names of VNICs', multiple: true },
+  flags: { link: { char: 'l', value: 'OVERLAY', summary: 'Only those over this overlay.' }, ...OUTPUT_FLAGS },
+
+  async run({ operands, text, has }, context) {
+    const sink = openOutput(context, VNIC_FIELDS, { output: text('output'), parsable: has('parsable') });
+    await using client = await context.connect();
+    const all = await client.call('vnic.list', { overlay: text('link') ?? null });
+    let status = 0;
+    for (const name of operands) {
+      const found = all.filter((row) => row.vnic === name);
+      sink.rows(found);
+      if (found.length > 0) continue;
+      status = 1;
+      context.warn(`${failedToFind(name)}: ${NOT_FOUND}`);
+    }
+    if (operands.length === 0) sink.rows(all);
+    sink.end();
+    return status;
+  },
+};

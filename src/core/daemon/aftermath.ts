@@ -1,0 +1,77 @@
+// What follows when an overlay is there again: its VNICs, and what it knows from before is asked for once more.
+import { messageOf } from '@overlayadm/api';
+import { readTargets } from '../engine/snapshot.ts';
+import type { KernelNetwork } from '../linux/types.ts';
+import type { Overlay } from '../overlay/overlay.ts';
+import type { Records } from '../overlay/records.ts';
+import type { Past } from '../overlay/restore.ts';
+import { Verification } from '../overlay/verify.ts';
+import type { Clock } from '../util/clock.ts';
+import type { Log } from '../util/log.ts';
+import { keyToMac } from '../util/mac-key.ts';
+import type { HeldStore } from './held-descriptors.ts';
+
+/** Targets of overlays that were restored, which are asked for anew. */
+export class Verifications {
+  readonly #clock: Clock;
+  readonly #running = new Map<string, Verification>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  begin(overlay: Overlay, { targets }: Past): void {
+    const { name } = overlay.facts;
+    this.end(name);
+    const known = [...readTargets(targets)].filter(({ fixed }) => !fixed).map(({ mac }) => keyToMac(mac));
+    if (known.length === 0 || overlay.facts.lookup.mode === 'point') return;
+    const verification = new Verification({ clock: this.#clock, ask: (macs) => overlay.lookups?.verify(macs) }, known);
+    this.#running.set(name, verification);
+    overlay.watch({ up: () => verification.start(), set: (mac) => verification.skip(mac) });
+  }
+
+  end(name: string): void {
+    this.#running.get(name)?.stop();
+    this.#running.delete(name);
+  }
+}
+
+export interface SweepParts {
+  readonly kernel: Pick<KernelNetwork, 'deleteOverlayLink' | 'links'>;
+  readonly store: Pick<HeldStore, 'discard' | 'names'>;
+  readonly records: Records;
+  readonly log: Log;
+  /** Could something not be restored yet? A socket that is left may be for it. */
+  readonly isIncomplete: boolean;
+}
+
+/**
+ * After everything was restored: what an overlayd before us had begun or ended and no record knows. Overlays that could not be
+ * restored yet keep what they have.
+ */
+export function sweepLeftovers({ kernel, store, records, log, isIncomplete }: SweepParts): void {
+  const isKnown = (name: string): boolean => records.get('up', name) !== undefined || records.unreadable('up').has(name);
+  for (const name of store.names()) {
+    const overlay = /^tap\.(.+)$/.exec(name)?.[1];
+    if (overlay === undefined ? !isIncomplete : !isKnown(overlay)) store.discard(name);
+  }
+  for (const link of kernel.links()) {
+    if (!link.ours || link.kind !== 'tun' || isKnown(link.name)) continue;
+    log.warn({ link: link.name }, 'a link that no record knows is deleted');
+    try {
+      kernel.deleteOverlayLink(link.name);
+    } catch (error) {
+      log.warn({ link: link.name, error: messageOf(error) }, 'it cannot be deleted');
+    }
+  }
+}
+
+/** What is left of an overlay that could not be restored and is deleted. */
+export function discardOverlay({ kernel, store, log }: Omit<SweepParts, 'records' | 'isIncomplete'>, name: string): void {
+  store.discard(`tap.${name}`);
+  try {
+    kernel.deleteOverlayLink(name);
+  } catch (error) {
+    log.debug({ link: name, error: messageOf(error) }, 'no link is left to delete');
+  }
+}

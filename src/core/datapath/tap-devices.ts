@@ -1,0 +1,106 @@
+// The TAP device of an overlay: one that outlived the overlayd before is taken as it is, anything else is made.
+import { OverlayError } from '@overlayadm/api';
+import type { KernelNetwork, LinkInfo } from '../linux/types.ts';
+import type { Devices, SystemError } from './devices.ts';
+import type { DescriptorStore } from './driver.ts';
+
+export interface OpenTap {
+  readonly fd: number;
+  /** From the store, which gives it once. */
+  readonly inherited: boolean;
+}
+
+export interface TapDevicesParts {
+  readonly io: Pick<Devices, 'openTap' | 'adoptTap' | 'close'>;
+  readonly kernel: Pick<KernelNetwork, 'link'>;
+  readonly store: DescriptorStore;
+}
+
+/** What a TAP is called in the store. */
+export const tapKey = (name: string): string => `tap.${name}`;
+
+export class TapDevices {
+  readonly #parts: TapDevicesParts;
+  /**
+   * Taken from the store for an overlay that then could not be opened. The store still holds its copy: were the device attached
+   * to a second time, the kernel would give half of the frames to the copy, which nobody reads.
+   */
+  readonly #aside = new Map<string, number>();
+
+  constructor(parts: TapDevicesParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws OverlayError TUN_MISSING, LINK_EXISTS, NOT_PERMITTED; what the kernel said otherwise. */
+  open(name: string, restore: boolean): OpenTap {
+    const { io, kernel } = this.#parts;
+    if (!restore) {
+      const fd = openTap(io, name, true);
+      // Its device has gone, else there were no new one.
+      this.#dropAside(name);
+      return { fd, inherited: false };
+    }
+    const link = kernel.link(name);
+    const fd = this.#inherited(name, link);
+    return fd === undefined ? { fd: openTap(io, name, !isOurTap(link, name)), inherited: false } : { fd, inherited: true };
+  }
+
+  /** The overlay could not be opened. A device that was made for it goes, one that was there stays. */
+  giveBack(name: string, { fd, inherited }: OpenTap): void {
+    if (inherited) this.#aside.set(name, fd);
+    else this.#parts.io.close(fd);
+  }
+
+  #dropAside(name: string): void {
+    const fd = this.#aside.get(name);
+    this.#aside.delete(name);
+    if (fd !== undefined) this.#parts.io.close(fd);
+  }
+
+  #inherited(name: string, link: LinkInfo | undefined): number | undefined {
+    const { io, store } = this.#parts;
+    const fd = this.#aside.get(name) ?? store.take(tapKey(name));
+    if (fd === undefined) return undefined;
+    this.#aside.delete(name);
+    // Without a link here the device has gone, or to another network namespace, and the one it was is no more.
+    if (link?.kind === 'tun' && nameOf(io, fd) === name) return fd;
+    store.forget(tapKey(name));
+    io.close(fd);
+    return undefined;
+  }
+}
+
+const isOurTap = (link: LinkInfo | undefined, name: string): boolean =>
+  link !== undefined && link.kind === 'tun' && link.ours && link.mark?.name === name;
+
+/** What the device behind an inherited descriptor is called now; undefined when it is gone, or never was one of ours. */
+function nameOf(io: Pick<Devices, 'adoptTap'>, fd: number): string | undefined {
+  try {
+    return io.adoptTap(fd);
+  } catch {
+    return undefined;
+  }
+}
+
+const TAP_ERRORS: Readonly<Record<string, { code: string; message: string; advice: string }>> = {
+  ENOENT: {
+    code: 'TUN_MISSING',
+    message: 'there is no /dev/net/tun',
+    advice: 'Load the driver ("modprobe tun"); in a container, pass the device in.',
+  },
+  ENODEV: { code: 'TUN_MISSING', message: 'the kernel has no TUN/TAP driver', advice: 'Load the driver ("modprobe tun").' },
+  EBUSY: { code: 'LINK_EXISTS', message: 'a link of this name exists', advice: 'Choose another name; "ip link" shows the ones there are.' },
+  EEXIST: { code: 'LINK_EXISTS', message: 'a link of this name exists', advice: 'Choose another name; "ip link" shows the ones there are.' },
+  EPERM: { code: 'NOT_PERMITTED', message: 'permission denied', advice: 'overlayd needs CAP_NET_ADMIN; start it as root.' },
+  EACCES: { code: 'NOT_PERMITTED', message: 'permission denied', advice: 'overlayd needs CAP_NET_ADMIN and /dev/net/tun; start it as root.' },
+};
+
+function openTap(io: Pick<Devices, 'openTap'>, name: string, exclusive: boolean): number {
+  try {
+    return io.openTap({ name, exclusive });
+  } catch (cause) {
+    const known = TAP_ERRORS[(cause as SystemError).code];
+    if (known === undefined) throw cause;
+    throw new OverlayError(known.code, `${name}: ${known.message}`, { details: { overlay: name }, advice: known.advice, cause });
+  }
+}

@@ -1,0 +1,53 @@
+// Targets that were known before overlayd was started again are asked for anew, slowly: frames go on meanwhile to where they went.
+import type { MacAddress } from '@overlayadm/api';
+import type { Clock, Timer } from '../util/clock.ts';
+import { VERIFY_BATCH, VERIFY_MS } from '../util/limits.ts';
+
+export interface VerifyParts {
+  readonly clock: Clock;
+  /** Puts these targets to the lookup plugin; what it says replaces what is known, and no answer leaves it. */
+  ask(targets: readonly MacAddress[]): void;
+}
+
+export class Verification {
+  readonly #parts: VerifyParts;
+  readonly #left: Set<MacAddress>;
+  #timer: Timer | undefined;
+
+  /** `targets`: those that the plugin has answered; what a person has set is not for the plugin to say. */
+  constructor(parts: VerifyParts, targets: Iterable<MacAddress>) {
+    this.#parts = parts;
+    this.#left = new Set(targets);
+  }
+
+  get left(): number {
+    return this.#left.size;
+  }
+
+  /** The plugin can be asked. Once more is fine. */
+  start(): void {
+    if (this.#timer === undefined && this.#left.size > 0) this.#timer = this.#parts.clock.every(VERIFY_MS, () => this.#next());
+  }
+
+  /** A person has said where it is. */
+  skip(target: MacAddress): void {
+    this.#left.delete(target);
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#left.clear();
+  }
+
+  #next(): void {
+    const batch: MacAddress[] = [];
+    for (const target of this.#left) {
+      if (batch.length === VERIFY_BATCH) break;
+      batch.push(target);
+    }
+    for (const target of batch) this.#left.delete(target);
+    this.#parts.ask(batch);
+    if (this.#left.size === 0) this.stop();
+  }
+}
