@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Finds a Node.js that is new enough and becomes it; sourced by overlayadm and overlayd, which set $file and $program.
 
-# Keep in step with `engines` in package.json and with node-version.js.
+# Keep in step with `engines` in package.json and with node-version.cjs.
 least_major=22
 least_minor=18
 found=
@@ -35,6 +35,7 @@ refuse() {
 
 bin=${file%/*}
 script=$bin/$program.js
+[ -f "$bin/$program.cjs" ] && script=$bin/$program.cjs
 
 if [ -n "${OVERLAYADM_NODE-}" ]; then
   try "$OVERLAYADM_NODE" "$@"

@@ -1,7 +1,7 @@
-// Starts one command of overlayadm. Commands of installed plugins are known only when the word is none of ours.
-import './node-version.js';
+// Starts one command of overlayadm by oclif; overlayadm.cjs comes first. Commands of installed plugins are known only when the word is none of ours.
+import './node-version.cjs';
 
-const { useCompileCache } = await import('./compile-cache.js');
+const { useCompileCache } = await import('./compile-cache.cjs');
 useCompileCache();
 
 // Whoever reads our output may have seen enough ("| head"): no reason to complain.
@@ -10,19 +10,15 @@ process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 
 const root = import.meta.dirname.replace(/\/bin$/, '');
 const words = process.argv.slice(2);
 
-// The show commands, in one file that loads nothing else (tools/bundle.mjs); false for what it leaves to oclif.
-const { runThin } = process.getBuiltinModule('node:module').createRequire(import.meta.url)('../dist/thin.cjs');
-if (!(await runThin(words, root))) {
-  // We checked the version ourselves; and plugins are kept in one place for everybody, not per user as oclif would.
-  process.env.OCLIF_DISABLE_ENGINE_WARNING = '1';
-  process.env.OVERLAYADM_DATA_DIR ||= '/var/lib/overlayadm/plugins';
+// We checked the version ourselves; and plugins are kept in one place for everybody, not per user as oclif would.
+process.env.OCLIF_DISABLE_ENGINE_WARNING = '1';
+process.env.OVERLAYADM_DATA_DIR ||= '/var/lib/overlayadm/plugins';
 
-  const { runCli } = await import('../dist/core/cli/main.js');
-  const { isOurs } = await import('./our-commands.js');
-  // An installed plugin may have a hook that runs on every command; ours, which root runs, must not load it.
-  const ours = { root, userPlugins: false, devPlugins: false };
-  await runCli(words, isOurs(root, words[0]) ? ours : await withOutsideCommands());
-}
+const { runCli } = await import('../dist/core/cli/main.js');
+const { isOurs } = await import('./our-commands.js');
+// An installed plugin may have a hook that runs on every command; ours, which root runs, must not load it.
+const ours = { root, userPlugins: false, devPlugins: false };
+await runCli(words, isOurs(root, words[0]) ? ours : await withOutsideCommands());
 
 async function withOutsideCommands() {
   const { outsideConfig } = await import('../dist/core/cli/outside-config.js');

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 
 /** `oa<pid>x<number><host>`: network namespaces and links of the test process with this pid. */
 const NAMESPACE = /^oa(\d+)x/;
@@ -39,10 +39,23 @@ function kill(pid) {
   }
 }
 
+const PAUSE_MS = 10;
+/** How often it is tried to kill processes before what they keep is removed all the same. */
+const ATTEMPTS = 200;
+
+/** Kills what `list` gives until there is nothing left: the keeper may have started another overlayd meanwhile. */
+function killAll(list) {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const pids = list();
+    if (pids.length === 0) return;
+    for (const pid of pids) kill(pid);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+  }
+}
+
 /** Deletes a network namespace and kills what runs in it: a daemon there would keep it and its links alive. */
 export function deleteNamespace(name) {
-  const pids = execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' });
-  for (const pid of pids.split('\n').filter(Boolean)) kill(Number(pid));
+  killAll(() => execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).split('\n').filter(Boolean).map(Number).filter(isAlive));
   execFileSync('ip', ['netns', 'delete', name]);
 }
 
@@ -54,29 +67,37 @@ function environmentOf(pid) {
   }
 }
 
+const valueIn = (environment, name) => environment.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
+
+const allPids = () => namesIn('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
+
 /** Processes that were started by a test process that is dead. */
 function orphans() {
-  const owner = (pid) =>
-    environmentOf(pid)
-      .find((entry) => entry.startsWith(`${OWNER_VARIABLE}=`))
-      ?.slice(OWNER_VARIABLE.length + 1);
-  return namesIn('/proc').filter((name) => /^\d+$/.test(name) && owner(name) !== undefined && !isAlive(Number(owner(name))));
+  return allPids().filter((pid) => {
+    const owner = valueIn(environmentOf(pid), OWNER_VARIABLE);
+    return owner !== undefined && !isAlive(Number(owner));
+  });
 }
 
 function commandLine(pid) {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
   } catch {
     return '';
   }
 }
 
-/** An overlayd that a command started has a cleaned environment; its pid is in the run directory, inside the folder. */
-function killDaemonsOf(folder) {
-  for (const name of readdirSync(folder, { recursive: true }).filter((path) => basename(path) === 'overlayd.pid')) {
-    const pid = Number.parseInt(readFileSync(join(folder, name), 'utf8'), 10);
-    if (pid > 1 && /overlayd|daemon\/main/.test(commandLine(pid))) kill(pid);
-  }
+/** A keeper waits between two of them, so an overlayd is not always there. */
+export const isKeeper = (pid) => commandLine(pid).startsWith('overlayd-keeper');
+
+/**
+ * The overlayd that has its run directory in this folder, or that is it, and its keeper, which comes first. One that a command
+ * started has a cleaned environment, in which only its directories say whose it is.
+ */
+export function daemonsOf(folder) {
+  const isIn = (path) => path !== undefined && (path === folder || path.startsWith(`${folder}/`));
+  const found = allPids().filter((pid) => isAlive(pid) && /overlayd/.test(commandLine(pid)) && isIn(valueIn(environmentOf(pid), 'OVERLAYADM_RUN_DIR')));
+  return found.toSorted((a, b) => Number(isKeeper(b)) - Number(isKeeper(a)) || a - b);
 }
 
 const ofTheDead = (names, pattern) => names.filter((name) => pattern.test(name) && !isAlive(Number(pattern.exec(name)[1])));
@@ -86,10 +107,10 @@ export function sweep() {
   const namespaces = ofTheDead(namesIn('/run/netns'), NAMESPACE);
   const folders = ofTheDead(namesIn(tmpdir()), FOLDER);
   const processes = orphans();
-  for (const pid of processes) kill(Number(pid));
+  for (const pid of processes) kill(pid);
   for (const name of namespaces) deleteNamespace(name);
   for (const name of folders) {
-    killDaemonsOf(join(tmpdir(), name));
+    killAll(() => daemonsOf(join(tmpdir(), name)));
     rmSync(join(tmpdir(), name), { recursive: true, force: true });
   }
   return [...processes.map((pid) => `process ${pid}`), ...namespaces, ...folders];

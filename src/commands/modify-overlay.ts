@@ -46,8 +46,6 @@ the lookup plugin is asked again. Properties are changed by set-linkprop.`;
       ({ code }) => (code === 'OVERLAY_NOT_FOUND' ? `failed to find overlay ${overlay}` : failureOf(overlay, change)),
       overlay,
     );
-    // oclif prints nothing for null.
-    if (this.jsonEnabled()) this.logJson(null);
     return null;
   }
 }

@@ -36,7 +36,7 @@ export default class ResetLinkprop extends BaseCommand<Changed> {
     const properties = parsePropertyNames(flags.prop);
     await using client = await this.connect();
     const reset = () => client.call('linkprop.reset', { link, properties, temporary: flags.temporary });
-    const changed = await orFail(reset, propertyFailure('reset', link, properties), link);
+    const changed = await orFail(reset, propertyFailure('reset', link, properties), link, ...(properties ?? []));
     for (const warning of changed.warnings) this.warn(warning);
     return changed;
   }

@@ -42,7 +42,7 @@ link is there. It holds over a reboot, unless -t is given.`;
     const names = properties.map(({ name }) => name);
     await using client = await this.connect();
     const set = () => client.call('linkprop.set', { link, properties, temporary: flags.temporary });
-    const changed = await orFail(set, propertyFailure('set', link, names), link);
+    const changed = await orFail(set, propertyFailure('set', link, names), link, ...names);
     for (const warning of changed.warnings) this.warn(warning);
     return changed;
   }

@@ -12,7 +12,7 @@ const LEAST_RUNS = 10;
 const MOST_RUNS = 1000;
 
 const bin = (name: string): string => fileURLToPath(new URL(`../../bin/${name}`, import.meta.url));
-const program = [process.execPath, bin('overlayadm.js')];
+const program = [process.execPath, bin('overlayadm.cjs')];
 const CREATE = ['create-overlay', '-e', 'vxlan', '-s', 'direct', '-v', '1', 'overlay0'];
 
 const BARE = 'node -e 0';

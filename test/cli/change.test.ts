@@ -121,14 +121,23 @@ describe('create-overlay', () => {
     { args: ['-v', '1'], text: 'missing required encapsulation plugin\n  Add -e ENCAP.' },
     { args: ['-v', '1', '-e', 'vxlan'], text: 'missing required search plugin\n  Add -s SEARCH.' },
     { args: [...ALL, 'a', 'b'], text: 'unexpected operand: b' },
-    { args: [...ALL, '-p', 'a', 'abcdefghijklmno0'], text: `link name too long 'abcdefghijklmno0'\n  ${NAME}` },
-    { args: [...ALL, '-p', 'a', 'net01'], text: `invalid link name 'net01'\n  ${NAME}` },
     { args: [...ALL, '-p', 'a', 'net0'], text: "no value specified for 'a'\n  Write -p prop=value[,prop=value...]." },
     {
       args: [...ALL, '-p', 'mtu=1400,files/config=/a,b.json', 'net0'],
       text: "invalid property list 'mtu=1400,files/config=/a,b.json': 'b.json' would be a second value of files/config\n  Write -p prop=value[,prop=value...]. There is no quoting: a value can contain neither , nor =. Understood until there: mtu is '1400'; files/config is '/a'.",
     },
   ])('$args', ({ args, text }) => expectUsage('create-overlay', args, text, USAGE));
+
+  // Before the properties, as dladm does, and as overlayd would say it.
+  it.each([
+    ['abcdefghijklmno0', 'link name too long'],
+    ['net01', 'invalid link name'],
+    ['0', 'invalid link name'],
+  ])('%s: %s', async (name, text) => {
+    const stderr = `overlayadm: ${text} '${name}'\n  ${NAME}\n`;
+    expect(await run(['create-overlay', ...ALL, '-p', 'a', name], '/nonexistent')).toEqual({ status: 1, stdout: '', stderr });
+    expect(await run(['create-vnic', '-l', 'overlay0', '-p', 'a', name], '/nonexistent')).toEqual({ status: 1, stdout: '', stderr });
+  });
 });
 
 describe('create-vnic', () => {
@@ -292,6 +301,14 @@ describe('set-linkprop and reset-linkprop', () => {
     await using daemon = await fakeDaemon({ handlers: both(() => Promise.reject(busy(details))) });
     const stderr = `overlayadm: ${text}link busy (vnic0 has mtu 1400)\n  Lower that of vnic0.\n`;
     expect(await against(daemon, ...args, 'overlay0')).toEqual({ status: 1, stdout: '', stderr });
+  });
+
+  it('names link and property once, wherever overlayd has them', async () => {
+    for (const named of ['overlay0', 'mtu']) {
+      await using daemon = await fakeDaemon({ handlers: both(() => Promise.reject(new OverlayError('LINK_BUSY', `${named}: link busy (v0)`))) });
+      const stderr = "overlayadm: cannot set link property 'mtu' on 'overlay0': link busy (v0)\n";
+      expect(await against(daemon, 'set-linkprop', '-p', 'mtu=1280', 'overlay0')).toEqual({ status: 1, stdout: '', stderr });
+    }
   });
 
   it('says which link is none', async () => {

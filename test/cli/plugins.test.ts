@@ -62,6 +62,8 @@ function hostile(version: string): string {
     version,
     type: 'module',
     main: './evil.js',
+    // Programs that npm itself calls.
+    bin: { git: './evil.js', node: './evil.js' },
     oclif: { commands: './commands', hooks: HOOKS },
     overlayadm: { api: 1, providers: [{ kind: 'lookup', name: 'ring', module: './evil.js' }] },
     scripts: { preinstall: script, install: script, postinstall: script, prepare: '', preuninstall: script },
@@ -96,10 +98,10 @@ describe('a hostile package', () => {
     const stdout = 'outside-plugin 1.0.0: brings ring (lookup)\n';
     expect(outcome).toEqual({ status: 0, stdout, stderr: 'overlayadm: warning: other: left out\n' });
     expect(daemon.asked).toEqual([{ method: 'plugin.reload', params: {} }]);
-    expect(existsSync(ran)).toBe(false);
+    expect([existsSync(ran), existsSync(join(data, 'node_modules/.bin'))]).toEqual([false, false]);
     const modeOf = (path: string): number => statSync(join(data, path)).mode & 0o777;
     const folder = 'node_modules/outside-plugin';
-    expect(['.', 'node_modules', folder, `${folder}/evil.js`].map(modeOf)).toEqual([0o755, 0o755, 0o755, 0o644]);
+    expect(['.', 'node_modules', folder, `${folder}/package.json`].map(modeOf)).toEqual([0o755, 0o755, 0o755, 0o644]);
   });
 
   it('is listed and inspected', async () => {

@@ -1,9 +1,10 @@
 // What a show command does as a process of its own: colours, going on until it is interrupted, what it loads.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import type { Handlers } from '../../src/core/rpc/server.ts';
 import { schemaOf, violations } from '../helpers/json-schema.ts';
 import { type FakeDaemon, fakeDaemon } from './fake-daemon.ts';
 import { type Outcome, overlayadm } from './overlayadm.ts';
@@ -87,6 +88,42 @@ describe('show-link -s -i', () => {
     const rounds = lines.map((line) => JSON.parse(line) as readonly { readonly receivedFrames: string }[]);
     for (const round of rounds) expect(violations(round, schemaOf('show-link-s'))).toEqual([]);
     expect(rounds.map(([row]) => row?.receivedFrames)).toEqual(['1', '1']);
+  });
+});
+
+describe('show-overlay -t', () => {
+  it.each([
+    { args: [], shown: ['LINK                TARGET            DESTINATION', 'o0                  2:8:20:0:0:1      drop'] },
+    { args: ['-po', 'target'], shown: ['2:8:20:0:0:1'] },
+    { args: ['--json'], shown: ['[', '  {', '    "overlay": "o0",', '    "target": "2:8:20:0:0:1",', '    "destination": "drop"'] },
+  ])('prints a page before it has the next one ($args)', async ({ args, shown }) => {
+    const first = { rows: [{ overlay: 'o0', target: '2:8:20:0:0:1', destination: 'drop' }], next: 'second' };
+    const handlers: Partial<Handlers> = { 'overlay.targets': ({ after }) => (after === null ? Promise.resolve(first) : new Promise(() => {})) };
+    await using daemon = await fakeDaemon({ handlers });
+    expect((await firstLines(daemon, ['show-overlay', '-t', ...args, 'o0'], shown.length)).lines).toEqual(shown);
+  });
+});
+
+describe('as it is built', () => {
+  const program = fileURLToPath(new URL('../../bin/overlayadm.cjs', import.meta.url));
+  const built = (args: readonly string[], run: string): { status: number | null; stdout: string; stderr: string } => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: 'utf8', env: { OVERLAYADM_RUN_DIR: run } });
+    return { status, stdout, stderr };
+  };
+
+  it('the bundle of the thin path finds what it loads when nobody answers', () => {
+    // No file can be made below a file, by root neither, so that nothing is started.
+    const { status, stdout, stderr } = built(['show-overlay'], program);
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr).toBe(`overlayadm: overlayd: cannot be reached at ${program}/overlayd.sock (ENOTDIR)\n`);
+  });
+
+  it('leaves to oclif what it does not take', () => {
+    expect(built(['show-link', 'a', 'b'], '/nonexistent')).toEqual({
+      status: 2,
+      stdout: '',
+      stderr: 'overlayadm: unexpected operand: b\nusage: overlayadm show-link [-s [-i INTERVAL]] [[-p] -o FIELD,...] [LINK]\n',
+    });
   });
 });
 

@@ -96,11 +96,33 @@ export function linkPlugin(host: Host, folder: string): void {
   writeFileSync(join(host.dirs.data, 'package.json'), JSON.stringify({ private: true, oclif: { schema: 1, plugins }, dependencies: {} }));
 }
 
-/** A connection to the overlayd of this host, until the end of the test file. */
+/** A connection to the overlayd of this host, until it is gone or the test file ends. */
 export async function control(host: Host): Promise<Client> {
   const client = await connect(socketPath(host.dirs), { version, netns: statSync(`/run/netns/${host.name}`).ino });
   atEnd(() => client.close());
   return client;
+}
+
+/** Waits for an overlayd of this host that answers and is not `before`: the keeper starts it. */
+export const controlAfter = (host: Host, before: number): Promise<Client> =>
+  waitFor(
+    async () => {
+      const pid = host.daemonPid();
+      if (pid === undefined || pid === before) return undefined;
+      return await control(host).catch(() => undefined);
+    },
+    PATIENCE_MS,
+    `another overlayd after ${before}`,
+  );
+
+/** Deletes every VNIC and overlay, and ends overlayd: what is there then was left behind. */
+export async function clearHost(host: Host): Promise<void> {
+  await host.mustOverlayadm('show-overlay');
+  const client = await control(host);
+  for (const { vnic: name } of await client.call('vnic.list', { overlay: null })) await client.call('vnic.delete', { name, temporary: false });
+  for (const name of await client.call('overlay.names', { saved: true })) await client.call('overlay.delete', { name, temporary: false });
+  client.close();
+  await host.stopDaemon();
 }
 
 export async function counters(client: Client, name: string): Promise<Readonly<Record<string, number>>> {

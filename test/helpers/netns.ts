@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { deleteNamespace, isAlive } from '../../tools/sweep.mjs';
+import { daemonsOf, deleteNamespace, isAlive, isKeeper } from '../../tools/sweep.mjs';
 import { atEnd } from './cleanup.ts';
 import { must, type Result, type Running, type RunOptions, run, start } from './process.ts';
 import { temporaryFolder } from './temporary.ts';
@@ -19,6 +19,14 @@ const START_MS = 20_000;
 const SETTLE_MS = 10_000;
 
 let made = 0;
+
+function signal(pid: number | undefined, name: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(pid, name);
+  } catch {
+    // It has ended by itself.
+  }
+}
 
 /** A new named network namespace with `lo` up; it is deleted, with what runs in it, at the end of the test file. */
 export async function namespace(suffix: string): Promise<Namespace> {
@@ -110,12 +118,31 @@ export class Host extends Namespace {
     return Number.isInteger(pid) && isAlive(pid) ? pid : undefined;
   }
 
-  /** Ends overlayd, however it was started: SIGTERM, and SIGKILL when that does not help. */
+  /** Pid of the process that starts overlayd again, when there is one. */
+  keeperPid(): number | undefined {
+    return daemonsOf(this.dirs.run).find(isKeeper);
+  }
+
+  /**
+   * Ends overlayd and its keeper, however they were started: SIGTERM, and SIGKILL when that does not help. Links and records
+   * stay, for the next one.
+   */
   async stopDaemon(): Promise<void> {
-    const pid = this.daemonPid();
-    if (pid === undefined) return;
-    process.kill(pid, 'SIGTERM');
-    await waitFor(() => !isAlive(pid), STOP_MS, `overlayd (pid ${pid}) to stop`).catch(() => process.kill(pid, 'SIGKILL'));
+    const pids = daemonsOf(this.dirs.run);
+    if (pids.length === 0) return;
+    // The keeper may be between two of them.
+    signal(this.daemonPid() ?? pids[0], 'SIGTERM');
+    await waitFor(() => daemonsOf(this.dirs.run).length === 0, STOP_MS, `overlayd (pid ${pids.join(', ')}) to stop`).catch(() => this.killDaemon());
+  }
+
+  /** SIGKILL to overlayd and its keeper: nobody holds the devices any more. */
+  async killDaemon(): Promise<void> {
+    const gone = (): boolean => {
+      const pids = daemonsOf(this.dirs.run);
+      for (const pid of pids) signal(pid, 'SIGKILL');
+      return pids.length === 0;
+    };
+    await waitFor(gone, STOP_MS, 'overlayd and its keeper to be gone');
   }
 
   /** The namespace for VNICs of this host that is called `name` in a test; made when it is first asked for. */

@@ -1,5 +1,5 @@
 // A whole host in memory: the real daemon, engine, plugins and control socket, with simulated kernel, devices and time.
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type IpAddress, type MacAddress, OverlayError } from '@overlayadm/api';
 import { type Daemon, startDaemon } from '../../src/core/daemon/daemon.ts';
@@ -266,6 +266,8 @@ export class SimHost {
 
   /** A process with everything that is there: nothing on a new host. */
   async start(): Promise<void> {
+    // The process before has ended: whatever it had open is closed.
+    if (this.#lives > 0) this.io.closeAll();
     const hosts = this.#lives++ === 0 ? this.plugins.hosts : this.plugins.renew();
     this.kernel.closed = false;
     this.store.begin();
@@ -368,19 +370,18 @@ export class SimHost {
 
   async restart(): Promise<void> {
     await this.stop();
-    // The process has ended: its poll descriptor goes too.
-    this.io.closeAll();
     await this.start();
   }
 
-  /** The machine is started again: nothing is left but what is on the disk. */
-  async reboot(): Promise<void> {
+  /** The machine is started again: nothing is left but what is on the disk. `meanwhile`: before overlayd starts. */
+  async reboot(meanwhile: () => void = () => undefined): Promise<void> {
     await this.crash();
     this.store.end();
     for (const name of this.io.tapNames) this.io.deleteTap(name);
     this.kernel.known.clear();
     rmSync(this.#directories.run, { recursive: true });
     mkdirSync(this.#directories.run, { mode: 0o700 });
+    meanwhile();
     await this.start();
   }
 
@@ -388,7 +389,9 @@ export class SimHost {
   async destroy(): Promise<void> {
     if (this.#daemon === undefined) return;
     for (const { vnic } of await this.call('vnic.list', { overlay: null })) await this.call('vnic.delete', { name: vnic, temporary: false });
-    for (const name of await this.call('overlay.names', { saved: true })) await this.call('overlay.delete', { name, temporary: false });
+    const saved = readdirSync(join(this.#directories.state, 'overlays')).map((file) => file.replace(/\.json$/, ''));
+    for (const name of new Set([...(await this.call('overlay.names', { saved: true })), ...saved]))
+      await this.call('overlay.delete', { name, temporary: false });
     await this.stop();
   }
 

@@ -1,13 +1,14 @@
-// kill -9 while an overlay is being made: of overlayd, and of the command that started it. Nothing is left, whenever it happens.
-import { existsSync, readFileSync } from 'node:fs';
+// kill -9 while an overlay is being made: of overlayd, and of the command that started it. Whenever it happens, the overlayd that
+// comes next has the whole overlay or nothing of it.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OverlayError } from '@overlayadm/api';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Client } from '../../src/core/rpc/client.ts';
-import { isAlive } from '../../tools/sweep.mjs';
+import { daemonsOf, isAlive } from '../../tools/sweep.mjs';
 import { type Host, twoHosts, waitFor } from '../helpers/netns.ts';
-import { control, linkPlugin, PATIENCE_MS, type Properties, propertyFlags } from '../helpers/netns-overlay.ts';
+import { childrenOf, control, controlAfter, linkPlugin, PATIENCE_MS, type Properties, propertyFlags } from '../helpers/netns-overlay.ts';
 import { processesIn, traces } from '../helpers/netns-traces.ts';
 import { type Running, start } from '../helpers/process.ts';
 import { skipUnless } from '../helpers/requirements.ts';
@@ -30,7 +31,7 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('kill -9 while an
 
   const create = (client: Client, startMs = 0, vnetid = 1): Promise<unknown> => {
     const all = Object.entries({ ...properties, 'slowstart/start_ms': startMs }).map(([name, value]) => ({ name, text: String(value) }));
-    return client.call('overlay.create', { name: 'overlay0', encap: 'vxlan', search: 'slowstart', vnetid, properties: all });
+    return client.call('overlay.create', { name: 'overlay0', encap: 'vxlan', search: 'slowstart', vnetid, properties: all, temporary: false });
   };
   const flags = (startMs: number): string[] => [
     ...['create-overlay', '-e', 'vxlan', '-s', 'slowstart', '-v', '1'],
@@ -45,11 +46,12 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('kill -9 while an
     return daemon;
   }
 
-  /** Kills the overlayd that runs. */
-  function kill(): void {
+  /** Kills the overlayd that runs; gives its pid. */
+  function kill(): number {
     const pid = ours.daemonPid();
     if (pid === undefined) throw new Error('no overlayd runs');
     process.kill(pid, 'SIGKILL');
+    return pid;
   }
 
   /** Links, tables, sockets and processes, plugin hosts among them. */
@@ -60,33 +62,70 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('kill -9 while an
       'nothing to be left in the namespace',
     );
 
+  /** Files that say something of an overlay, and links and sockets. */
+  const filesLeft = (): string[] =>
+    [join(ours.dirs.run, 'overlays'), join(ours.dirs.state, 'overlays'), join(ours.dirs.run, 'targets')].flatMap((folder) =>
+      existsSync(folder) ? readdirSync(folder) : [],
+    );
+  /** Of the keeper: its own, and what it holds for overlayd. */
+  const heldBy = (keeper: number): number => readdirSync(`/proc/${keeper}/fd`).length;
+
+  /**
+   * What came of the create that was killed is whole: the overlay is there and works, or nothing of it is left. One that was saved
+   * and not yet recorded as up is whole too: a person can bring it up.
+   */
+  async function wholeOrNothing(client: Client): Promise<'whole' | 'saved' | 'nothing'> {
+    const names = await client.call('overlay.names', { saved: true });
+    const isSaved = readdirSync(join(ours.dirs.state, 'overlays')).includes('overlay0.json');
+    if (!names.includes('overlay0') && !isSaved) {
+      // The table is made with the first overlay, and goes with overlayd.
+      const [links, , sockets] = await traces(ours);
+      expect({ links, sockets, files: filesLeft() }).toEqual({ links: untouched[0], sockets: untouched[2], files: [] });
+      return 'nothing';
+    }
+    const isUp = names.includes('overlay0');
+    if (!isUp) expect(await client.call('overlay.up', { name: 'overlay0' })).toMatchObject({ up: ['overlay0'], failed: [] });
+    await waitFor(async () => (await client.call('overlay.health', { name: 'overlay0' })).status === 'ONLINE', PATIENCE_MS, 'the overlay to be online');
+    await client.call('overlay.delete', { name: 'overlay0', temporary: false });
+    return isUp ? 'whole' : 'saved';
+  }
+
   describe('overlayd', () => {
     test('in start() of the lookup plugin: its host is gone too, the command is told, and the next one works', async () => {
       const daemon = await serving();
+      const held = heldBy(daemon.pid);
       const client = await control(ours);
       const creating = create(client, LONG_MS).catch((error: unknown) => error);
       await daemon.printed('slow start begins', PATIENCE_MS);
-      kill();
+      const hosts = childrenOf(ours.daemonPid() ?? 0);
+      const killed = kill();
       expect(await creating).toMatchObject({ code: 'RPC_CLOSED' });
-      await nothingLeft();
+      const next = await controlAfter(ours, killed);
+      await waitFor(() => !hosts.some(isAlive), PATIENCE_MS, 'the plugin host to be gone');
+      expect(await wholeOrNothing(next)).toBe('nothing');
       expect((await ours.mustOverlayadm(...flags(0))).stderr).toBe('');
       expect((await ours.mustOverlayadm('show-overlay', '-f')).stdout).toMatch(/overlay0 +ONLINE/);
-      kill();
+      expect(await wholeOrNothing(await controlAfter(ours, kill()))).toBe('whole');
+      await waitFor(() => heldBy(daemon.pid) === held, PATIENCE_MS, 'the keeper to hold nothing more');
+      expect(filesLeft()).toEqual([]);
+      await ours.stopDaemon();
       await nothingLeft();
     });
 
     // Cold, most of the time goes by until the plugins are listed and their hosts have started; warm, what is left is the
-    // instance, the sockets, the link and the engine.
+    // instance, the sockets, the link, the records and the engine.
     test.each([
       { state: 'cold', moments: MOMENTS.cold },
       { state: 'warm', moments: MOMENTS.warm },
     ])(
-      'at $moments moments from the request to the answer ($state): nothing is left, and the next one makes the overlay',
+      'at $moments moments from the request to the answer ($state): the next one has the whole overlay or nothing of it',
       async ({ state, moments }) => {
         let duration = 0;
         let unfinished = 0;
         for (let moment = 0; moment <= moments; moment++) {
-          await serving();
+          // The keeper is a new one each time, or it would wait longer and longer.
+          const keeper = await serving();
+          const held = heldBy(keeper.pid);
           const client = await control(ours);
           // Refused, when the plugins have described themselves.
           if (state === 'warm') await expect(create(client, 0, 16_777_216)).rejects.toMatchObject({ code: 'VNETID_RANGE' });
@@ -103,9 +142,17 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('kill -9 while an
           else await sleep((duration * (moment - 0.5)) / moments);
           if (moment === 0) duration = performance.now() - began;
           if (!done) unfinished++;
-          kill();
+          const killed = kill();
+          const wasDone = done;
           await creating;
-          client.close();
+          const next = await controlAfter(ours, killed);
+          const found = await wholeOrNothing(next);
+          // What the command was told is so.
+          if (wasDone) expect(found).toBe('whole');
+          await waitFor(() => heldBy(keeper.pid) === held, PATIENCE_MS, 'the keeper to hold nothing more');
+          expect(filesLeft()).toEqual([]);
+          next.close();
+          await ours.stopDaemon();
           await nothingLeft();
         }
         // Create takes about as long every time, so some of them hit.
@@ -117,7 +164,7 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('kill -9 while an
   describe('the command that started overlayd', () => {
     /** What was under way when the command died keeps its name until it is finished; what never began leaves the name free. */
     async function isThere(client: Client): Promise<boolean> {
-      if ((await client.call('overlay.names', {})).includes('overlay0')) return true;
+      if ((await client.call('overlay.names', { saved: true })).includes('overlay0')) return true;
       return create(client).then(
         () => true,
         (error: unknown) => {
@@ -131,16 +178,16 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('kill -9 while an
     async function whole(): Promise<void> {
       await ours.mustOverlayadm('show-overlay');
       const client = await control(ours);
-      const pid = ours.daemonPid();
       await waitFor(() => isThere(client), PATIENCE_MS, 'overlay0, made by the one that died or now');
       expect(await client.call('overlay.health', { name: 'overlay0' })).toMatchObject({ status: 'ONLINE' });
-      await client.call('overlay.delete', { name: 'overlay0' });
+      await client.call('overlay.delete', { name: 'overlay0', temporary: false });
       // The table is made with the first overlay, and stays for the next ones.
       const [links, , sockets] = await traces(ours);
       expect([links, sockets]).toEqual([untouched[0], untouched[2]]);
       client.close();
       await ours.stopDaemon();
-      expect(pid !== undefined && isAlive(pid)).toBe(false);
+      expect(daemonsOf(ours.dirs.run)).toEqual([]);
+      expect(filesLeft()).toEqual([]);
       await nothingLeft();
     }
 
@@ -179,6 +226,7 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('kill -9 while an
     shell.kill('SIGKILL');
     await creating;
     expect(await client.call('overlay.health', { name: 'overlay0' })).toMatchObject({ status: 'ONLINE' });
+    await client.call('overlay.delete', { name: 'overlay0', temporary: false });
     client.close();
     await ours.stopDaemon();
     await nothingLeft();

@@ -1,10 +1,19 @@
-// overlayd comes when it is needed, once, and goes without a trace; what it refuses leaves everything as it was.
-import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// overlayd comes when it is needed, once; what it leaves when it goes is for the next one; what it refuses leaves everything as it was.
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { isAlive } from '../../tools/sweep.mjs';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { daemonsOf, isAlive } from '../../tools/sweep.mjs';
 import { type Host, type Namespace, namespace, twoHosts, waitFor } from '../helpers/netns.ts';
-import { childrenOf, createOverlay, createVnic, mappingFile, PATIENCE_MS, type Properties, propertyFlags } from '../helpers/netns-overlay.ts';
+import {
+  childrenOf,
+  clearHost,
+  createOverlay,
+  createVnic,
+  mappingFile,
+  PATIENCE_MS,
+  type Properties,
+  propertyFlags,
+} from '../helpers/netns-overlay.ts';
 import { traces } from '../helpers/netns-traces.ts';
 import type { Result } from '../helpers/process.ts';
 import { skipUnless } from '../helpers/requirements.ts';
@@ -21,7 +30,7 @@ async function daemonsIn(host: Host): Promise<number[]> {
     .split('\n')
     .filter(Boolean)
     .map(Number)
-    .filter((pid) => isAlive(pid) && /^overlayd\b/.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1')));
+    .filter((pid) => isAlive(pid) && /^overlayd(?!-)/.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1')));
 }
 
 const direct = (host: Host, other: Host): Properties => ({ 'vxlan/listen_ip': host.v4, 'direct/dest_ip': other.v4, 'direct/dest_port': 4789 });
@@ -41,10 +50,15 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
     chmodSync(dirname(ours.dirs.run), 0o755);
     untouched = await traces(ours);
   });
-  const stopped = async (): Promise<void> => {
-    await ours.stopDaemon();
-    await waitFor(async () => (await daemonsIn(ours)).length === 0, PATIENCE_MS, 'overlayd to be gone');
+  const cleared = async (): Promise<void> => {
+    await clearHost(ours);
+    expect(daemonsOf(ours.dirs.run)).toEqual([]);
+    expect(await traces(ours)).toEqual(untouched);
   };
+  /** What "ip link" shows of it, without what changes by itself. */
+  const carrierOf = async (where: Namespace, link: string): Promise<boolean> =>
+    !(await where.must('ip', ['-o', 'link', 'show', 'dev', link])).stdout.includes('NO-CARRIER');
+  const recordsIn = (folder: string): string[] => readdirSync(join(folder, 'overlays'));
 
   describe('comes', () => {
     test('with show-overlay, once for five commands at once, and every one of them succeeds', async () => {
@@ -55,6 +69,7 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
       expect(results.map(({ status, stderr }) => ({ status, stderr }))).toEqual(Array.from({ length: 5 }, () => ({ status: 0, stderr: '' })));
       expect([results[1], results[2], results[4]].map((result) => result?.stdout).toSorted()).toEqual(['overlay0\n', 'overlay1\n', 'overlay2\n']);
       expect(await daemonsIn(ours)).toEqual([ours.daemonPid()]);
+      expect(daemonsOf(ours.dirs.run)).toEqual([ours.keeperPid(), ours.daemonPid()]);
     });
 
     test('only once: a second one in the foreground refuses with status 3 and names the first', async () => {
@@ -74,39 +89,65 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
   });
 
   describe('goes', () => {
-    beforeAll(stopped);
+    beforeAll(cleared);
+    afterEach(cleared);
 
-    test('with SIGTERM: overlays, VNICs, table, socket and plugin hosts go with it', async () => {
+    /** One overlay with a VNIC in a namespace; gives that and the plugin hosts. */
+    async function build(): Promise<{ blue: Namespace; hosts: readonly number[] }> {
       await create(ours, other, 1);
       const blue = await createVnic(ours, { name: 'vnic0', overlay: 'overlay0', mac: '2:8:20:0:0:1', addresses: [], netns: 'blue' });
-      expect(await linkNames(blue)).toContain('vnic0');
       const hosts = childrenOf(ours.daemonPid() ?? 0);
       expect(hosts.length).toBeGreaterThan(0);
-      await stopped();
-      expect(await traces(ours)).toEqual(untouched);
-      expect(await linkNames(blue)).toEqual(['lo']);
-      expect(existsSync(socketOf(ours))).toBe(false);
-      await waitFor(() => !hosts.some(isAlive), PATIENCE_MS, 'the plugin hosts to be gone');
-      expect(readFileSync(join(ours.dirs.run, 'overlayd.log'), 'utf8')).toContain('"stopped"');
-    });
+      return { blue, hosts };
+    }
 
-    test('with kill -9: the kernel takes all of it away; the next command finds stale files and starts another', async () => {
-      await create(ours, other, 1);
-      const blue = await createVnic(ours, { name: 'vnic0', overlay: 'overlay0', mac: '2:8:20:0:0:1', addresses: [], netns: 'blue' });
-      const pid = ours.daemonPid() ?? 0;
-      const hosts = childrenOf(pid);
-      expect(hosts.length).toBeGreaterThan(0);
-      process.kill(pid, 'SIGKILL');
-      await waitFor(async () => JSON.stringify(await traces(ours)) === JSON.stringify(untouched), PATIENCE_MS, 'nothing to be left in the namespace');
-      expect(await linkNames(blue)).toEqual(['lo']);
+    /** Links and records are there, without carrier; nothing else is. */
+    async function left({ blue, hosts }: Awaited<ReturnType<typeof build>>): Promise<void> {
       await waitFor(() => !hosts.some(isAlive), PATIENCE_MS, 'the plugin hosts to be gone');
+      expect(daemonsOf(ours.dirs.run)).toEqual([]);
+      const [links, tables, sockets] = await traces(ours);
+      expect([tables, sockets]).toEqual(untouched.slice(1));
+      expect(links).toMatch(/overlay0: <NO-CARRIER/);
+      expect(await carrierOf(blue, 'vnic0')).toBe(false);
+      for (const folder of [ours.dirs.run, ours.dirs.state]) expect(recordsIn(folder)).toEqual(['overlay0.json']);
+    }
+
+    async function isBack(blue: Namespace): Promise<void> {
+      expect(await ours.mustOverlayadm('show-overlay', '-f')).toMatchObject({ stdout: expect.stringMatching(/overlay0 +ONLINE/) });
+      expect(await daemonsIn(ours)).toEqual([ours.daemonPid()]);
+      expect(await carrierOf(blue, 'vnic0')).toBe(true);
+    }
+
+    test.each(['overlayd', 'its keeper'])(
+      'with SIGTERM to %s: table, sockets and plugin hosts go with it; links stay, and the next command has them again',
+      async (whom) => {
+        const built = await build();
+        process.kill((whom === 'overlayd' ? ours.daemonPid() : ours.keeperPid()) ?? 0, 'SIGTERM');
+        await waitFor(() => daemonsOf(ours.dirs.run).length === 0, PATIENCE_MS, 'both to be gone');
+        await left(built);
+        expect(existsSync(socketOf(ours))).toBe(false);
+        expect(readFileSync(join(ours.dirs.run, 'overlayd.log'), 'utf8')).toContain('"stopped"');
+        await isBack(built.blue);
+      },
+    );
+
+    test('with kill -9 of both: the kernel takes the rest away; the next command finds stale files and starts another', async () => {
+      const built = await build();
+      await ours.killDaemon();
+      await left(built);
       expect(existsSync(socketOf(ours))).toBe(true);
       // A pid that somebody else has by now proves nothing: the lock does.
       writeFileSync(join(ours.dirs.run, 'overlayd.pid'), `${process.pid}\n`);
-      expect(await ours.mustOverlayadm('show-overlay', '-f')).toMatchObject({ stdout: expect.not.stringContaining('overlay0') });
-      expect(await daemonsIn(ours)).toEqual([ours.daemonPid()]);
-      expect(await create(ours, other, 1)).toBe('overlay0');
-      await stopped();
+      await isBack(built.blue);
+    });
+
+    test('with delete-overlay nothing is left, neither links nor records', async () => {
+      const { blue } = await build();
+      await ours.mustOverlayadm('delete-vnic', 'vnic0');
+      await ours.mustOverlayadm('delete-overlay', 'overlay0');
+      for (const folder of [ours.dirs.run, ours.dirs.state]) expect(recordsIn(folder)).toEqual([]);
+      expect(await linkNames(blue)).toEqual(['lo']);
+      expect(await linkNames(ours)).toEqual(['lo', 'under0']);
     });
 
     test('a stale socket in its place is replaced, anything else is left alone and named', async () => {
@@ -114,7 +155,7 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
       await ours.run(process.execPath, ['-e', leave]);
       expect(existsSync(socketOf(ours))).toBe(true);
       await ours.mustOverlayadm('show-overlay');
-      await stopped();
+      await ours.stopDaemon();
       writeFileSync(socketOf(ours), 'not a socket');
       const refused = await ours.overlayadm('show-overlay');
       expect(refused).toMatchObject({ status: 1, stderr: expect.stringContaining(socketOf(ours)) });
@@ -124,7 +165,7 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
   });
 
   describe('does not come', () => {
-    beforeAll(stopped);
+    beforeAll(cleared);
 
     test.each(['id', 'folder'])('when its state directory is damaged (%s): the command shows the end of the log', async (what) => {
       const id = join(ours.dirs.state, 'id');
@@ -147,7 +188,7 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
   });
 
   describe('that lacks something', () => {
-    beforeAll(stopped);
+    beforeAll(cleared);
 
     // The mounts of "ip netns exec" are its own, so only this overlayd is without the device.
     test.each([
@@ -168,7 +209,7 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
       expect(await traces(ours)).toEqual(untouched);
       daemon.kill('SIGTERM');
       await daemon.end();
-      await stopped();
+      expect(daemonsOf(ours.dirs.run)).toEqual([]);
     });
   });
 
@@ -264,11 +305,12 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('what overlayd re
     { title: 'a port that a process has', properties: at(4801), says: ['port 4801 is in use by process node (pid '] },
     { title: 'the name of an overlay', name: 'overlay0', says: ['overlay0: object already exists', 'delete-overlay overlay0'] },
     { title: 'the name of a link', name: 'vx0', says: ['(name)', 'vx0 exists', 'vxlan'] },
-    ...['overlay', 'overlay01', '0overlay', 'over-lay0', 'overlay0/../1', 'overlay1234567890'].map((name) => ({
+    ...['overlay', 'overlay01', '0overlay', 'over-lay0', 'overlay0/../1'].map((name) => ({
       title: `the name '${name}'`,
       name,
       says: ['invalid link name', 'overlay0'],
     })),
+    { title: 'a long name', name: 'overlay1234567890', says: ["link name too long 'overlay1234567890'"] },
     {
       title: 'a mapping file that is not there',
       search: 'files',
@@ -331,7 +373,7 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('what overlayd re
     { title: 'the address of a group', args: ['-l', 'overlay0', '-m', '1:0:5e:0:0:1', 'vnic0'], says: 'not the address of one interface' },
     { title: 'the name of a link', args: ['-l', 'overlay0', 'vx0'], says: 'vx0 exists' },
     { title: 'a bad name', args: ['-l', 'overlay0', 'vnic'], says: 'invalid link name' },
-    { title: 'another property', args: ['-l', 'overlay0', '-p', 'zone=1', 'vnic0'], says: 'zone: no such property' },
+    { title: 'another property', args: ['-l', 'overlay0', '-p', 'zone=1', 'vnic0'], says: 'invalid link property zone' },
   ])('create-vnic with $title, and nothing is left', async ({ args, says }) => {
     const before = await traces(ours);
     const refused = await ours.overlayadm('create-vnic', ...args);
@@ -353,25 +395,29 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('what overlayd re
     await ours.must('ip', ['link', 'del', 'theirs']);
   });
 
-  test('a VNIC that somebody deleted, or that went with its namespace, is forgotten', async () => {
+  test('a VNIC that somebody deleted is shown as deleted; one that went with its namespace waits for it', async () => {
     const red = await namespace('red');
+    const shown = async (): Promise<string> => (await ours.mustOverlayadm('show-vnic')).stdout;
     await ours.mustOverlayadm('create-vnic', '-l', 'overlay0', 'vnic1');
     await ours.mustOverlayadm('create-vnic', '-l', 'overlay0', '-p', `netns=${red.name}`, 'vnic2');
-    const { stdout } = await ours.mustOverlayadm('show-vnic');
-    expect(stdout).toMatch(/vnic1 +overlay0 +\S+ +1400 +--/);
-    expect(stdout).toMatch(new RegExp(`vnic2 +overlay0 +\\S+ +1400 +${red.name}`));
+    expect(await shown()).toMatch(/vnic1 +overlay0 +\S+ +1400 +0 +-- +up/);
+    expect(await shown()).toMatch(new RegExp(`vnic2 +overlay0 +\\S+ +1400 +0 +${red.name} +up`));
     await ours.must('ip', ['link', 'del', 'vnic1']);
-    await red.must('ip', ['link', 'del', 'vnic2']);
-    expect((await ours.mustOverlayadm('show-vnic')).stdout).not.toMatch(/vnic/);
+    expect(await shown()).toMatch(/vnic1 .* deleted by somebody/);
+    await ours.mustOverlayadm('delete-vnic', 'vnic1');
+    expect(await shown()).not.toContain('vnic1');
     expect(await ours.overlayadm('delete-vnic', 'vnic1')).toMatchObject({
       status: 1,
       stderr: expect.stringContaining('failed to delete vnic1: object not found'),
     });
-    await ours.mustOverlayadm('create-vnic', '-l', 'overlay0', '-p', `netns=${red.name}`, 'vnic2');
     await red.must('ip', ['netns', 'delete', red.name]);
-    await waitFor(async () => !(await ours.mustOverlayadm('show-vnic')).stdout.includes('vnic2'), PATIENCE_MS, 'the VNIC to be forgotten');
+    await waitFor(async () => (await shown()).includes(`waiting for namespace ${red.name}`), PATIENCE_MS, 'the VNIC to wait');
+    expect(await ours.overlayadm('delete-overlay', 'overlay0')).toMatchObject({ status: 1, stderr: expect.stringContaining('link busy (vnic2)') });
     await ours.must('ip', ['netns', 'add', red.name]);
+    await waitFor(async () => (await linkNames(red)).includes('vnic2'), PATIENCE_MS, 'the VNIC to be made');
+    await ours.mustOverlayadm('delete-vnic', 'vnic2');
     await ours.mustOverlayadm('delete-overlay', 'overlay0');
     expect(await linkNames(ours)).not.toContain('overlay0');
+    expect(await linkNames(red)).toEqual(['lo']);
   });
 });

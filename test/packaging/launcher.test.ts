@@ -32,11 +32,14 @@ function prefix(): string {
 }
 
 describe('the launcher', () => {
-  it.each(['overlayadm', 'overlayd'])('%s hands its own script and the arguments over, word by word', async (name) => {
+  it.each([
+    { name: 'overlayadm', file: 'overlayadm.cjs' },
+    { name: 'overlayd', file: 'overlayd.js' },
+  ])('$name hands its own script and the arguments over, word by word', async ({ name, file }) => {
     const base = prefix();
     const node = fakeNode(join(base, 'bin/node'), 'v22.18.0');
     const result = await bare({}, join(base, 'bin', name), 'a b', '', '-x', '*');
-    expect(result.stdout).toBe(`v22.18.0|${join(realpathSync(base), 'lib/node_modules/overlayadm/bin', `${name}.js`)}|a b||-x|*|`);
+    expect(result.stdout).toBe(`v22.18.0|${join(realpathSync(base), 'lib/node_modules/overlayadm/bin', file)}|a b||-x|*|`);
     expect(node).toContain('with space');
   });
 
@@ -101,10 +104,10 @@ describe('the launcher', () => {
 });
 
 describe('without the launcher', () => {
-  it('an old Node.js is refused by the script itself', async () => {
+  it.each(['overlayadm.cjs', 'overlayadm.js'])('an old Node.js is refused by %s itself', async (file) => {
     const preload = join(temporaryFolder(), 'old.cjs');
     writeFileSync(preload, `Object.defineProperty(process.versions, 'node', { value: '20.20.2' });`);
-    const result = await run(process.execPath, ['--require', preload, join(checkout, 'bin/overlayadm.js'), '--version']);
+    const result = await run(process.execPath, ['--require', preload, join(checkout, 'bin', file), '--version']);
     expect(result).toMatchObject({ status: 1, stdout: '' });
     expect(result.stderr).toMatch(/^overlayadm: needs Node\.js 22\.18 or newer; this is \S+ at \S+\n$/);
   });

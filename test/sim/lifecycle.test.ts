@@ -44,7 +44,7 @@ async function start(mute = new Mute(), log: Log = silentLog): Promise<SimHost> 
 }
 
 afterEach(async () => {
-  for (const host of running.splice(0)) await host.stop();
+  for (const host of running.splice(0)) await host.destroy();
 });
 
 const listen = { 'vxlan/listen_ip': '192.0.2.1' };
@@ -56,7 +56,7 @@ describe('delete-overlay with 10,000 lookups out', () => {
   /** Turns that delete-overlay of overlay0 takes until it has answered. */
   async function turnsOfDelete(host: SimHost): Promise<number> {
     const turns = vi.spyOn(host, 'turns');
-    await host.call('overlay.delete', { name: 'overlay0' });
+    await host.call('overlay.delete', { name: 'overlay0', temporary: false });
     const count = turns.mock.calls.length;
     turns.mockRestore();
     return count;
@@ -225,20 +225,27 @@ describe('ten clients that create, delete and show in a random order', () => {
     switch (operation.kind) {
       case 'create': {
         const properties = Object.entries({ ...good, 'vxlan/listen_port': String(operation.where.port) }).map(([name, text]) => ({ name, text }));
-        await client.call('overlay.create', { name: operation.name, encap: 'vxlan', search: 'direct', vnetid: operation.where.vnetid, properties });
+        await client.call('overlay.create', {
+          name: operation.name,
+          encap: 'vxlan',
+          search: 'direct',
+          vnetid: operation.where.vnetid,
+          properties,
+          temporary: false,
+        });
         return [];
       }
       case 'delete':
-        await client.call('overlay.delete', { name: operation.name });
+        await client.call('overlay.delete', { name: operation.name, temporary: false });
         return [];
       case 'add':
-        await client.call('vnic.create', { name: operation.vnic, overlay: operation.name, properties: [] });
+        await client.call('vnic.create', { name: operation.vnic, overlay: operation.name, properties: [], temporary: false });
         return [];
       case 'remove':
-        await client.call('vnic.delete', { name: operation.vnic });
+        await client.call('vnic.delete', { name: operation.vnic, temporary: false });
         return [];
       case 'show':
-        return client.call('overlay.names', {});
+        return client.call('overlay.names', { saved: false });
     }
   }
 
@@ -297,7 +304,7 @@ describe('ten clients that create, delete and show in a random order', () => {
 
   async function overlaysOf(client: Client): Promise<Map<string, Where>> {
     const found = new Map<string, Where>();
-    for (const name of await client.call('overlay.names', {})) {
+    for (const name of await client.call('overlay.names', { saved: false })) {
       const rows = await client.call('overlay.properties', { name });
       const value = (property: string): number => Number(rows.find((row) => row.property === property)?.value);
       found.set(name, { vnetid: value('vnetid'), port: value('vxlan/listen_port') });
@@ -337,8 +344,8 @@ describe('ten clients that create, delete and show in a random order', () => {
     expect([...succeeded.keys()]).toEqual(
       expect.arrayContaining(['create', 'delete', 'add', 'remove', 'show', 'OVERLAY_EXISTS', 'VNETID_IN_USE', 'OVERLAY_NOT_FOUND', 'OVERLAY_BUSY']),
     );
-    for (const vnic of model.vnics) await first.call('vnic.delete', { name: vnic });
-    for (const name of model.overlays.keys()) await first.call('overlay.delete', { name });
+    for (const vnic of model.vnics) await first.call('vnic.delete', { name: vnic, temporary: false });
+    for (const name of model.overlays.keys()) await first.call('overlay.delete', { name, temporary: false });
     over = true;
     await turning;
     expect(host.io.open).toBe(empty);
@@ -408,8 +415,8 @@ describe('overlays that share', () => {
       }
       await work;
     };
-    await during(b.call('overlay.delete', { name: 'overlay1' }));
-    await during(a.call('overlay.delete', { name: 'overlay1' }));
+    await during(b.call('overlay.delete', { name: 'overlay1', temporary: false }));
+    await during(a.call('overlay.delete', { name: 'overlay1', temporary: false }));
     await during(b.create('overlay1', 'direct', 2, { 'vxlan/listen_ip': '192.0.2.2', 'direct/dest_ip': '192.0.2.1', 'direct/dest_port': '4789' }));
     for (const host of [a, b]) await host.turns();
     expect(sent).toBeGreaterThan(5);
@@ -418,7 +425,7 @@ describe('overlays that share', () => {
 
   it('a frame for an overlay that was deleted reaches nobody and is counted', async () => {
     const [a, b] = await twoOf();
-    await b.call('overlay.delete', { name: 'overlay1' });
+    await b.call('overlay.delete', { name: 'overlay1', temporary: false });
     send(a, 'overlay1', 'x');
     await a.turns(5);
     await b.turns(5);

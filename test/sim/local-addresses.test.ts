@@ -47,7 +47,7 @@ it('a plugin is told of the VNICs of its overlay and their addresses, until the 
     ['vnic2', 'overlay0', 2],
     ['vnic9', 'overlay1', 9],
   ] as const)
-    await host.call('vnic.create', { name, overlay, mac: mac(last), properties: [] });
+    await host.call('vnic.create', { name, overlay, mac: mac(last), properties: [], temporary: false });
   host.kernel.ips.set(host.kernel.link('vnic2')?.index ?? 0, [ipOf('10.0.0.2'), ipOf('fd00::2')]);
   await host.clock.advance(LOCAL_ADDRESS_POLL_MS);
   const both = [
@@ -58,12 +58,12 @@ it('a plugin is told of the VNICs of its overlay and their addresses, until the 
   expect(registrar.told.get(8)?.at(-1)).toEqual([{ mac: mac(9), ips: [] }]);
 
   await host.clock.advance(5 * LOCAL_ADDRESS_POLL_MS);
-  await host.call('vnic.delete', { name: 'vnic1' });
+  await host.call('vnic.delete', { name: 'vnic1', temporary: false });
   await host.clock.advance(LOCAL_ADDRESS_POLL_MS);
   expect(registrar.told.get(7)?.slice(2)).toEqual([[both[1]]]);
 
-  await host.call('vnic.delete', { name: 'vnic2' });
-  await host.call('overlay.delete', { name: 'overlay0' });
+  await host.call('vnic.delete', { name: 'vnic2', temporary: false });
+  await host.call('overlay.delete', { name: 'overlay0', temporary: false });
   await host.turns();
   expect([...registrar.told.keys()]).toEqual([8]);
 });

@@ -47,9 +47,10 @@ const listen = (last: number) => ({ 'vxlan/listen_ip': `192.0.2.${last}` });
 
 afterEach(async () => {
   for (const host of running.splice(0)) {
-    await host.stop();
+    await host.destroy();
     expect(host.io.open).toBeLessThanOrEqual(1); // the poll descriptor ends with the engine's thread
     expect([...host.kernel.known.keys()]).toEqual([]);
+    expect(host.store.names).toEqual([]);
     expect(host.kernel.closed).toBe(true);
   }
 });
@@ -258,13 +259,13 @@ describe('create-overlay', () => {
     const a = await start(new SimUnderlay(), 1);
     a.kernel.pathMtu = 1450;
     const list = Object.entries(good).map(([name, text]) => ({ name, text }));
-    const create = (vnetid: number) => a.call('overlay.create', { encap: 'vxlan', search: 'direct', vnetid, properties: list });
+    const create = (vnetid: number) => a.call('overlay.create', { encap: 'vxlan', search: 'direct', vnetid, properties: list, temporary: false });
     const first = await create(1);
     expect(first.name).toBe('overlay0');
     // 1400 + 14 Ethernet + 8 VXLAN + 8 UDP + 20 IPv4 + 4 of a VLAN tag.
     expect(first.warnings).toEqual([expect.stringContaining('1454 bytes leave with a VLAN tag, 192.0.2.1 carries 1450; at most 1396 fits')]);
     expect((await create(2)).name).toBe('overlay1');
-    await a.call('overlay.delete', { name: 'overlay0' });
+    await a.call('overlay.delete', { name: 'overlay0', temporary: false });
     expect((await create(3)).name).toBe('overlay0');
   });
 });
@@ -274,14 +275,14 @@ describe('delete-overlay', () => {
     const puppet = new Puppet();
     const a = await start(new SimUnderlay(), 1, puppet);
     await a.create('overlay0', 'puppet', 7, listen(1));
-    await a.call('vnic.create', { name: 'vnic0', overlay: 'overlay0', properties: [] });
-    await expect(a.call('overlay.delete', { name: 'overlay0' })).rejects.toMatchObject({
+    await a.call('vnic.create', { name: 'vnic0', overlay: 'overlay0', properties: [], temporary: false });
+    await expect(a.call('overlay.delete', { name: 'overlay0', temporary: false })).rejects.toMatchObject({
       code: 'OVERLAY_BUSY',
       message: expect.stringContaining('link busy (vnic0)'),
     });
-    await a.call('vnic.delete', { name: 'vnic0' });
-    await a.call('overlay.delete', { name: 'overlay0' });
-    expect(await a.call('overlay.names', {})).toEqual([]);
+    await a.call('vnic.delete', { name: 'vnic0', temporary: false });
+    await a.call('overlay.delete', { name: 'overlay0', temporary: false });
+    expect(await a.call('overlay.names', { saved: false })).toEqual([]);
   });
 
   it('never waits for lookups that are out', async () => {
@@ -291,7 +292,7 @@ describe('delete-overlay', () => {
     for (let i = 0; i < 300; i++) a.io.tap('overlay0').out.push(frame(mac(1000 + i), mac(1)));
     await a.turns();
     expect(puppet.asked.length).toBe(300);
-    await a.call('overlay.delete', { name: 'overlay0' });
+    await a.call('overlay.delete', { name: 'overlay0', temporary: false });
     await a.turns();
     expect(puppet.asked.every(({ signal }) => signal.aborted)).toBe(true);
   });
@@ -301,11 +302,20 @@ describe('VNICs', () => {
   it('get an address that is theirs alone, or the one that is asked for', async () => {
     const a = await start(new SimUnderlay(), 1);
     await a.create('overlay0', 'puppet', 7, listen(1));
-    const drawn = await a.call('vnic.create', { name: 'vnic0', overlay: 'overlay0', properties: [] });
+    const drawn = await a.call('vnic.create', { name: 'vnic0', overlay: 'overlay0', properties: [], temporary: false });
     expect(Number.parseInt(drawn.mac.split(':')[0] ?? '', 16) & 3).toBe(2);
-    const given = await a.call('vnic.create', { name: 'vnic1', overlay: 'overlay0', mac: '2:8:20:0:0:1', properties: [] });
-    expect(given).toEqual({ vnic: 'vnic1', overlay: 'overlay0', mac: '2:8:20:0:0:1', mtu: 1400, netns: null });
-    const again = { name: 'vnic2', overlay: 'overlay0', mac: '02:08:20:00:00:01', properties: [] };
+    const given = await a.call('vnic.create', { name: 'vnic1', overlay: 'overlay0', mac: '2:8:20:0:0:1', properties: [], temporary: false });
+    expect(given).toEqual({
+      vnic: 'vnic1',
+      overlay: 'overlay0',
+      mac: '2:8:20:0:0:1',
+      mtu: 1400,
+      vid: null,
+      netns: null,
+      state: 'up',
+      persistent: true,
+    });
+    const again = { name: 'vnic2', overlay: 'overlay0', mac: '02:08:20:00:00:01', properties: [], temporary: false };
     await expect(a.call('vnic.create', again)).rejects.toMatchObject({ code: 'MAC_IN_USE' });
     for (const bad of ['1:0:0:0:0:0', 'ff:ff:ff:ff:ff:ff', '0:0:0:0:0:0', 'nonsense'])
       await expect(a.call('vnic.create', { ...again, mac: bad })).rejects.toMatchObject({ code: 'MAC_INVALID' });
@@ -314,13 +324,15 @@ describe('VNICs', () => {
     expect((await a.call('vnic.list', { overlay: 'overlay0' })).map(({ vnic }) => vnic)).toEqual(['vnic0', 'vnic1']);
   });
 
-  it('that are gone from the kernel are forgotten', async () => {
+  it('that are gone from the kernel are kept and say so, until somebody deletes them', async () => {
     const a = await start(new SimUnderlay(), 1);
     await a.create('overlay0', 'puppet', 7, listen(1));
-    await a.call('vnic.create', { name: 'vnic0', overlay: 'overlay0', properties: [] });
+    await a.call('vnic.create', { name: 'vnic0', overlay: 'overlay0', properties: [], temporary: false });
     a.kernel.known.delete('vnic0');
-    expect(await a.call('vnic.list', { overlay: null })).toEqual([]);
-    await a.call('overlay.delete', { name: 'overlay0' });
+    expect(await a.call('vnic.list', { overlay: null })).toMatchObject([{ vnic: 'vnic0', state: 'deleted by somebody' }]);
+    await expect(a.call('overlay.delete', { name: 'overlay0', temporary: false })).rejects.toMatchObject({ code: 'OVERLAY_BUSY' });
+    await a.call('vnic.delete', { name: 'vnic0', temporary: false });
+    await a.call('overlay.delete', { name: 'overlay0', temporary: false });
   });
 });
 

@@ -1,4 +1,5 @@
 // Names as dladm checks them when it reads its options: of links that are to be made, and of plugins.
+import { OverlayError } from '../rpc/errors.ts';
 import { MAX_PLUGIN_NAME_CHARACTERS } from '../util/limits.ts';
 import { isLinkName, isTooLong, LINK_NAME_ADVICE } from '../util/link-name.ts';
 import { usageError } from './usage.ts';
@@ -10,8 +11,8 @@ export function checkPluginName(what: string, name: string | undefined): void {
   }
 }
 
-/** @throws OverlayError USAGE */
+/** @throws OverlayError LINK_NAME, as overlayd does: whoever finds it first. */
 export function checkNewLink(name: string): void {
-  if (isTooLong(name)) throw usageError(`link name too long '${name}'`, LINK_NAME_ADVICE);
-  if (!isLinkName(name)) throw usageError(`invalid link name '${name}'`, LINK_NAME_ADVICE);
+  const what = isTooLong(name) ? 'link name too long' : 'invalid link name';
+  if (!isLinkName(name)) throw new OverlayError('LINK_NAME', `${what} '${name}'`, { details: { name }, advice: LINK_NAME_ADVICE });
 }

@@ -10,23 +10,24 @@ export function withMessage(error: OverlayError, message: string): OverlayError 
 }
 
 /**
- * `failure: what happened`. overlayd's text may begin with the name of the object, which `failure` has already, or with the
- * failure itself.
+ * `failure: what happened`. overlayd's text may begin with the name of the object or of the property, which `failure` has
+ * already, or with the failure itself.
  */
-export function failed(thrown: unknown, failure: string, name: string): OverlayError {
+export function failed(thrown: unknown, failure: string, names: readonly string[]): OverlayError {
   const error = toOverlayError(thrown);
   if (error.message.startsWith(failure)) return error;
-  const reason = error.message.startsWith(`${name}: `) ? error.message.slice(name.length + 2) : error.message;
+  const named = names.find((name) => error.message.startsWith(`${name}: `));
+  const reason = named === undefined ? error.message : error.message.slice(named.length + 2);
   return withMessage(error, `${failure}: ${reason}`);
 }
 
 /** Runs `work`; what it throws is told with `failure` in front. */
-export async function orFail<T>(work: () => Promise<T>, failure: (error: OverlayError) => string, name: string): Promise<T> {
+export async function orFail<T>(work: () => Promise<T>, failure: (error: OverlayError) => string, ...names: readonly string[]): Promise<T> {
   try {
     return await work();
   } catch (thrown) {
     const error = toOverlayError(thrown);
-    throw failed(error, failure(error), name);
+    throw failed(error, failure(error), names);
   }
 }
 

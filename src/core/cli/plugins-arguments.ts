@@ -3,13 +3,16 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { OverlayError } from '../rpc/errors.ts';
+import { usageError } from './usage.ts';
 
 /**
  * What oclif has to be given: it takes every name with a / and without a : for a repository at GitHub, so a path becomes a
  * `file:` address.
- * @throws OverlayError PLUGIN_NOT_FOUND for a file that is not there.
+ * @throws OverlayError USAGE, PLUGIN_NOT_FOUND for a file that is not there.
  */
 export function packageArgument(text: string): string {
+  // npm would take it for an option of its own, one that allows scripts for example.
+  if (text.startsWith('-')) throw usageError(`not a package: ${text}`);
   const path = pathOf(text);
   if (path === undefined) return text;
   if (!existsSync(path)) throw new OverlayError('PLUGIN_NOT_FOUND', `${path}: no such file`, { details: { path } });

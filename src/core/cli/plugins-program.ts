@@ -62,6 +62,8 @@ export async function runPluginsProgram(program: PluginsProgram): Promise<string
 function prepare(directory: string): void {
   process.umask(0o022);
   process.env.npm_config_ignore_scripts = 'true';
+  // Else a package could bring a program `git`, which npm would find first when it fetches from a repository.
+  process.env.npm_config_bin_links = 'false';
   // Else npm waits for more than a minute before it says that the registry cannot be reached.
   process.env.npm_config_fetch_retries ??= '1';
   process.env.npm_config_fetch_retry_mintimeout ??= '1000';

@@ -125,10 +125,13 @@ function wrap(text: string, width: number): string[] {
 
 /** Characters, where a combining mark stands on the one before it. */
 function visibleWidth(text: string): number {
-  return /^[ -~]*$/.test(text) ? text.length : Array.from(text.replace(/\p{M}/gu, '')).length;
+  return isPlain(text) ? text.length : Array.from(text.replace(/\p{M}/gu, '')).length;
 }
 
 /** Text of plugins and of other people ends up here: what could move the cursor or change colours is shown as `?`. */
 export function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, '?');
+  return isPlain(text) ? text : text.replace(/\p{Cc}/gu, '?');
 }
+
+/** Asked first, because the first use of a class of Unicode costs a start some milliseconds. */
+const isPlain = (text: string): boolean => /^[ -~]*$/.test(text);

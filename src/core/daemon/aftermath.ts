@@ -22,9 +22,9 @@ export class Verifications {
 
   begin(overlay: Overlay, { targets }: Past): void {
     const { name } = overlay.facts;
-    this.end(name);
     const known = [...readTargets(targets)].filter(({ fixed }) => !fixed).map(({ mac }) => keyToMac(mac));
     if (known.length === 0 || overlay.facts.lookup.mode === 'point') return;
+    this.end(name);
     const verification = new Verification({ clock: this.#clock, ask: (macs) => overlay.lookups?.verify(macs) }, known);
     this.#running.set(name, verification);
     overlay.watch({ up: () => verification.start(), set: (mac) => verification.skip(mac) });

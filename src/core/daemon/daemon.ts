@@ -102,6 +102,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   unwind.add(() => overlays.close());
   unwind.add(() => snapshots.finish());
   await overlays.restore();
+  await tap.ready();
   sweepLeftovers({ kernel, store, records, log, isIncomplete: overlays.names().length < records.names('up').length });
   snapshots.start();
   const gid = groupId(READERS);

@@ -1,5 +1,5 @@
 // The underlay sockets of the tap driver: one to receive and a pool to send for each listen address and port, shared by overlays.
-import { type IpAddress, ipFamily, ipToBytes, OverlayError } from '@overlayadm/api';
+import { type IpAddress, ipFamily, ipToBytes, type OverlayError } from '@overlayadm/api';
 import type { EngineLink } from '../engine/messages.ts';
 import type { KernelNetwork } from '../linux/types.ts';
 import { type Clock, sleep, type Timer } from '../util/clock.ts';
@@ -7,6 +7,7 @@ import { LET_GO_POLL_MS, LET_GO_TIMEOUT_MS, RESTORE_HOLD_MS, SEND_SOCKETS, SOCKE
 import { Unwind } from '../util/unwind.ts';
 import type { Devices, SystemError } from './devices.ts';
 import type { DatapathSpec, DescriptorStore } from './driver.ts';
+import { addressNotHere, noSourcePort, otherEncap, portInUse, usedByItself, vnetidInUse } from './mux-errors.ts';
 
 /** Tries to find a free source port; the range has 16384 of them. */
 const MAX_PORT_TRIES = 64;
@@ -147,21 +148,9 @@ export class MuxSockets {
   #shared(spec: DatapathSpec, listenIp: IpAddress, listenPort: number): OpenMux | undefined {
     const mux = this.#open.get(`${listenIp} ${listenPort}`);
     if (mux === undefined) return undefined;
-    const where = `${listenIp} port ${listenPort}`;
     const taken = mux.overlays.get(spec.vnetid);
-    if (taken !== undefined) {
-      throw new OverlayError('VNETID_IN_USE', `vnetid: ${spec.vnetid} is in use on ${where} by ${taken}`, {
-        details: { vnetid: spec.vnetid, overlay: taken },
-        advice: `Choose another -v, or delete ${taken}.`,
-      });
-    }
-    if (mux.encap !== spec.encap) {
-      const names = [...mux.overlays.values()];
-      throw new OverlayError('PORT_IN_USE', `${spec.encap}: ${where} carries ${mux.encap} for ${names.join(', ')}`, {
-        details: { address: listenIp, port: listenPort, encap: mux.encap, overlays: names },
-        advice: `Choose another ${spec.encap}/listen_port.`,
-      });
-    }
+    if (taken !== undefined) throw vnetidInUse(mux, spec.vnetid, taken);
+    if (mux.encap !== spec.encap) throw otherEncap(mux, spec.encap);
     return mux;
   }
 
@@ -211,7 +200,7 @@ export class MuxSockets {
         if (code === 'EADDRNOTAVAIL') throw addressNotHere(spec.encap, listenIp, error);
         if (code !== 'EADDRINUSE') throw error;
         // Its holder, another process, may not have closed it yet.
-        if (clock.now() >= until) throw await this.#portInUse(spec.encap, listenIp, listenPort, error);
+        if (clock.now() >= until) throw await this.#portInUse(spec, listenIp, listenPort, error);
         await sleep(clock, LET_GO_POLL_MS);
       }
     }
@@ -224,7 +213,7 @@ export class MuxSockets {
         return this.#udp(listenIp, port, true);
       } catch (error) {
         if ((error as SystemError).code !== 'EADDRINUSE') throw error;
-        if (tries === MAX_PORT_TRIES) throw noSourcePort(listenIp, error);
+        if (tries === MAX_PORT_TRIES) throw noSourcePort(listenIp, MAX_PORT_TRIES, error);
       }
     }
   }
@@ -240,15 +229,13 @@ export class MuxSockets {
     });
   }
 
-  async #portInUse(encap: string, ip: IpAddress, port: number, cause: unknown): Promise<OverlayError> {
+  async #portInUse({ encap, name }: DatapathSpec, ip: IpAddress, port: number, cause: unknown): Promise<OverlayError> {
     const own = [...this.#open.values()].filter((mux) => mux.listenPort === port && ipFamily(mux.listenIp) === ipFamily(ip));
     const names = own.flatMap((mux) => [...mux.overlays.values()]);
+    // Of two addresses of which one is every address a port can be had for one at a time only.
+    if (names.length === 1 && names[0] === name) return usedByItself(encap, name, ip, port, cause);
     const owner = names.length > 0 ? names.join(', ') : await this.#parts.kernel.whoHasUdpPort(ipFamily(ip), ip, port);
-    return new OverlayError('PORT_IN_USE', `${encap}/listen_port: ${ip} port ${port} is in use${owner === undefined ? '' : ` by ${owner}`}`, {
-      details: { address: ip, port, owner: owner ?? null },
-      advice: `Choose another port with -p ${encap}/listen_port=<port>, or stop what uses it.`,
-      cause,
-    });
+    return portInUse(encap, ip, port, owner, cause);
   }
 }
 
@@ -260,22 +247,4 @@ function isBoundTo(io: MuxParts['io'], socket: number, ip: IpAddress, port: numb
   } catch {
     return false;
   }
-}
-
-function noSourcePort(ip: IpAddress, cause: unknown): OverlayError {
-  const { min, max } = SOURCE_PORTS;
-  return new OverlayError('PORT_IN_USE', `${ip}: no free source port found (${MAX_PORT_TRIES} tries in ${min}-${max})`, {
-    details: { address: ip, min, max, tries: MAX_PORT_TRIES },
-    advice: `Stop what uses so many UDP ports; "ss -uanp" shows it.`,
-    cause,
-  });
-}
-
-/** The error for a listen address that this host does not have. */
-function addressNotHere(encap: string, ip: IpAddress, cause?: unknown): OverlayError {
-  return new OverlayError('ADDRESS_NOT_HERE', `${encap}/listen_ip: ${ip} is not an address of this host`, {
-    details: { address: ip },
-    advice: 'See "ip address" for the addresses there are.',
-    cause,
-  });
 }

@@ -166,7 +166,7 @@ export class Engine {
       case 'cacheRemove':
         return this.#done(message.call, port.cache.invalidate(message.mac, this.#now));
       case 'cacheInvalidate':
-        return void port.cache.invalidate(message.mac, this.#now);
+        return port.cache.withdraw(message.mac, this.#now);
       case 'cacheGet':
         return this.#done(message.call, port.cache.get(message.mac));
       case 'cacheFlush':

@@ -78,9 +78,11 @@ export class TargetCache implements RequestOwner {
     this.#apply(entry, 'found', now);
   }
 
+  /** `fixed`: a person says so, and nobody else has a say in it any more. */
   set(mac: number, to: WireDestination | 'drop', fixed: boolean, now: number): void {
     const [high, low] = halves(mac);
     let entry = this.table.find(high, low);
+    if (entry >= 0 && !fixed && this.table.isFixed(entry)) return;
     if (entry < 0) entry = this.table.insert(high, low);
     if (entry < 0) return this.#host.counters.count('target.table-full');
     if (this.table.isFixed(entry) !== fixed) this.changed = true;
@@ -97,6 +99,12 @@ export class TargetCache implements RequestOwner {
     const known = isValid(this.table.state[entry] as number);
     this.#apply(entry, 'invalidate', now);
     return known;
+  }
+
+  /** The same by a plugin, which has no say where a person has set something. */
+  withdraw(mac: number, now: number): void {
+    const entry = this.table.find(...halves(mac));
+    if (entry >= 0 && !this.table.isFixed(entry)) this.#apply(entry, 'invalidate', now);
   }
 
   flush(now: number): void {

@@ -78,6 +78,9 @@ export class PackageHome {
   async #ask(kind: ProviderKind, name: string): Promise<Description> {
     const { description } = await this.supervisor.call('describe', { kind, name });
     if (description.kind === kind && description.name === name) return description;
-    throw new OverlayError('PLUGIN_FAILED', `${kind} ${name}: package ${this.package} describes ${description.kind} ${description.name} in its place`);
+    throw new OverlayError(
+      'PLUGIN_FAILED',
+      `${kind} ${name}: package ${this.package} describes ${description.kind} ${description.name} in its place`,
+    );
   }
 }

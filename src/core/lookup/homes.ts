@@ -64,8 +64,9 @@ export class Homes {
     for (const home of this.#all) {
       home.forget();
       if (home.isInUse) continue;
+      // Not forgotten at once: somebody may have been given it just now.
       if (this.#current.get(home.root) === home) this.#current.delete(home.root);
-      if (home.supervisor.isIdle) this.#all.delete(home);
+      else if (home.supervisor.isIdle) this.#all.delete(home);
     }
   }
 

@@ -75,8 +75,8 @@ function foldersOf(launch: HostLaunch): readonly string[] {
   }
 }
 
-/** Buffers are no part of the heap that --max-old-space-size bounds: the kernel counts them, in KiB. The shell leaves its own variables behind. */
-const LIMITED = 'ulimit -c 0 && ulimit -d "$1" && shift && exec env -i "$@"';
+/** Buffers are no part of the heap that --max-old-space-size bounds: the kernel counts them, in KiB. A limit that is lower already stays. The shell leaves its own variables behind. */
+const LIMITED = '{ ulimit -c 0; ulimit -d "$1"; } 2>/dev/null; shift; exec env -i "$@"';
 
 /** Command line of a host, setpriv first. */
 export function hostCommand(rights: HostRights, launch: HostLaunch): readonly string[] {

@@ -39,10 +39,7 @@ export async function listPlugins(parts: ListParts, table: ProviderTable): Promi
   const late: Answer = { properties: undefined, problem: `it did not say what properties it has within ${PLUGIN_LIST_MS} ms` };
   const notThere: Answer = { properties: undefined, problem: 'it is not installed any more; its host goes on until it ends' };
   return {
-    plugins: [
-      ...table.providers.map((provider) => row(provider, answers.get(provider) ?? late)),
-      ...gone.map((provider) => row(provider, notThere)),
-    ],
+    plugins: [...table.providers.map((provider) => row(provider, answers.get(provider) ?? late)), ...gone.map((provider) => row(provider, notThere))],
     problems: [...table.problems, ...[...parts.kept].map(([owner, reason]) => `plugin ${owner}: ${reason}`)],
   };
 }

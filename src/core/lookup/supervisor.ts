@@ -104,21 +104,22 @@ export class Supervisor implements Owner {
    */
   async takeOver(from: Supervisor, instances: readonly RemoteInstance[], signal: AbortSignal): Promise<void> {
     this.#use();
-    let guests: Guests | undefined;
     try {
-      // What is made there for the first time is left there: it is one of `instances` only when it has started.
       await Promise.all(from.#adding);
       const link = this.#connect();
       await link.ready;
-      const { stage } = (guests = new Guests(instances, link));
+      const guests = new Guests(instances, link);
       this.#guests.add(guests);
-      await guests.start(
-        (instance) => this.#start(instance, link, stage),
-        () => this.#isUp(link) && !signal.aborted,
-      );
-      for (const [instance, created] of guests.all()) this.#adopt(instance, from, link, created);
+      try {
+        await guests.start(
+          (instance) => this.#start(instance, link, guests.stage),
+          () => this.#isUp(link) && !signal.aborted,
+        );
+        for (const [instance, created] of guests.all()) this.#adopt(instance, from, link, created);
+      } finally {
+        this.#guests.delete(guests);
+      }
     } finally {
-      if (guests !== undefined) this.#guests.delete(guests);
       this.#unuse();
     }
   }

@@ -45,8 +45,8 @@ export class Overlays {
   readonly #parts: OverlaysParts;
   readonly #byName = new Map<string, Overlay>();
   readonly #byPort = new Map<number, Overlay>();
-  /** Names being made or deleted: nobody else may have them. */
-  readonly #reserved = new Set<string>();
+  /** Names that something is under way with: nobody else may have them. */
+  readonly #reserved = new Map<string, 'created' | 'brought up' | 'deleted'>();
   readonly #broken = new Map<string, Broken>();
   readonly #watch: UnderlayWatch;
   #retry: Timer | undefined;
@@ -97,10 +97,7 @@ export class Overlays {
     const broken = this.#broken.get(name)?.reason;
     if (broken !== undefined)
       throw new OverlayError('OVERLAY_DOWN', `${name}: is not there (${broken})`, { details: { overlay: name, reason: broken } });
-    throw new OverlayError('OVERLAY_NOT_FOUND', this.#exists(name) ? `${name} is not an overlay` : `${name}: object not found`, {
-      details: { overlay: name },
-      advice: '"overlayadm show-overlay" shows the overlays there are.',
-    });
+    throw this.#notFound(name);
   }
 
   /** @throws OverlayError of the step that refused; OVERLAY_EXISTS, LINK_NAME, SHUTTING_DOWN. */
@@ -109,14 +106,14 @@ export class Overlays {
     const name = request.name ?? freeOverlayName((candidate) => this.#isTaken(candidate) || this.#exists(candidate));
     checkLinkName(name);
     if (this.#isTaken(name)) throw this.#taken(name);
-    this.#reserved.add(name);
+    this.#reserved.set(name, 'created');
     try {
       await this.#parts.forget(name);
       const created = await createOverlay(this.#parts, { ...request, name });
       this.#enter(created.overlay);
       this.#parts.overlay.log.info({ overlay: name, vnetid: request.vnetid, encap: request.encap, search: request.search }, 'overlay created');
       if (!this.#closed) return created;
-      await this.#drop(created.overlay, BOTH);
+      await this.#drop(created.overlay, BOTH, () => undefined);
       throw shuttingDown();
     } finally {
       this.#reserved.delete(name);
@@ -148,7 +145,7 @@ export class Overlays {
       if (missing.length > 0) await records.change(name, true, (record) => missing.reduce(withVnic, record));
       return this.#parts.restored(overlay, records.get('up', name) ?? now, NO_PAST);
     }
-    if (this.#reserved.has(name)) throw this.#taken(name);
+    this.#refuseReserved(name);
     await this.#open(now ?? saved);
   }
 
@@ -165,19 +162,23 @@ export class Overlays {
   async delete(name: string, temporary: boolean): Promise<void> {
     const overlay = this.#byName.get(name);
     const places = temporary ? (['up'] as const) : BOTH;
-    if (overlay !== undefined) {
-      this.#refuseBusy(overlay, temporary);
-      return this.#drop(overlay, places);
-    }
+    if (overlay !== undefined) return this.#drop(overlay, places, () => this.#refuseBusy(overlay, temporary));
     const { records, discard, forget } = this.#parts;
     const isUp = records.get('up', name) !== undefined || records.unreadable('up').has(name);
     const isSaved = records.get('saved', name) !== undefined || records.unreadable('saved').has(name);
-    if (!isUp && (temporary || !isSaved)) this.get(name);
-    if (this.#reserved.has(name)) throw this.#taken(name);
-    await records.remove(name, places);
-    this.#broken.delete(name);
-    discard(name);
-    await forget(name);
+    const isNothing = !isUp && (temporary || !isSaved);
+    const under = this.#reserved.get(name);
+    if (isNothing || under === 'created' || under === 'deleted') throw this.#notFound(name);
+    this.#refuseReserved(name);
+    this.#reserved.set(name, 'deleted');
+    try {
+      await records.remove(name, places);
+      this.#broken.delete(name);
+      discard(name);
+      await forget(name);
+    } finally {
+      this.#reserved.delete(name);
+    }
   }
 
   /** Lets go of everything, for the overlayd that comes next, and refuses to make anything new. */
@@ -223,11 +224,11 @@ export class Overlays {
 
   async #open(record: OverlayRecord): Promise<void> {
     const { name } = record;
-    this.#reserved.add(name);
+    this.#reserved.set(name, 'brought up');
     try {
       const past = await this.#parts.past(record);
       const { overlay, adopted } = await restoreOverlay(this.#parts, record, past);
-      if (this.#parts.records.get('up', name) !== record) await this.#parts.records.putUp(record);
+      await this.#record(overlay, record);
       this.#enter(overlay);
       this.#broken.delete(name);
       this.#parts.overlay.log.info({ overlay: name, vnetid: record.vnetid, encap: record.encap.name, adopted }, 'overlay restored');
@@ -235,6 +236,20 @@ export class Overlays {
     } finally {
       this.#reserved.delete(name);
     }
+  }
+
+  /** An overlay that is not entered yet; when it cannot be recorded it is not there. */
+  async #record(overlay: Overlay, record: OverlayRecord): Promise<void> {
+    const { records } = this.#parts;
+    try {
+      if (records.get('up', record.name) !== record) await records.putUp(record);
+    } catch (error) {
+      await overlay.close();
+      throw error;
+    }
+    if (!this.#closed) return;
+    await overlay.release();
+    throw shuttingDown();
   }
 
   #planRetry(): void {
@@ -294,10 +309,22 @@ export class Overlays {
     if (answers.length > 0) this.#parts.overlay.engine.send({ op: 'answers', answers });
   }
 
-  /** Its records first: what is not recorded any more is not restored, whatever happens to us now. */
-  async #drop(overlay: Overlay, places: readonly Place[]): Promise<void> {
+  /**
+   * Its records first: what is not recorded any more is not restored, whatever happens to us now. `refuse` is asked when no
+   * change of its records is under way any more, and what it throws leaves everything as it was.
+   */
+  async #drop(overlay: Overlay, places: readonly Place[], refuse: () => void): Promise<void> {
     const { name } = overlay.facts;
-    await this.#parts.records.remove(name, places);
+    refuse();
+    this.#byName.delete(name);
+    this.#reserved.set(name, 'deleted');
+    try {
+      await this.#parts.records.remove(name, places, refuse);
+    } catch (error) {
+      this.#byName.set(name, overlay);
+      this.#reserved.delete(name);
+      throw error;
+    }
     await this.#leave(overlay, () => overlay.close());
     await this.#parts.forget(name);
     this.#parts.overlay.log.info({ overlay: name }, 'overlay deleted');
@@ -308,7 +335,7 @@ export class Overlays {
     this.#byName.delete(name);
     this.#byPort.delete(overlay.port?.id ?? -1);
     this.#watch.remove(overlay);
-    this.#reserved.add(name);
+    this.#reserved.set(name, 'deleted');
     try {
       await end();
     } finally {
@@ -334,6 +361,22 @@ export class Overlays {
       advice: isDown
         ? `Bring it up with "overlayadm up-overlay ${name}", or delete it with "overlayadm delete-overlay ${name}".`
         : `Choose another name, or delete it with "overlayadm delete-overlay ${name}".`,
+    });
+  }
+
+  #refuseReserved(name: string): void {
+    const under = this.#reserved.get(name);
+    if (under === undefined) return;
+    throw new OverlayError('OVERLAY_BUSY', `${name}: link busy (it is being ${under})`, {
+      details: { overlay: name },
+      advice: 'Try again in a moment.',
+    });
+  }
+
+  #notFound(name: string): OverlayError {
+    return new OverlayError('OVERLAY_NOT_FOUND', this.#exists(name) ? `${name} is not an overlay` : `${name}: object not found`, {
+      details: { overlay: name },
+      advice: '"overlayadm show-overlay" shows the overlays there are.',
     });
   }
 

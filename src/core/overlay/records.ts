@@ -117,10 +117,24 @@ export class Records {
     });
   }
 
-  /** @throws OverlayError STATE_NOT_SAVED when a file cannot be removed. */
-  remove(name: string, places: readonly Place[]): Promise<void> {
+  /**
+   * `refuse` is asked when no other change is under way. @throws OverlayError STATE_NOT_SAVED when a file cannot be removed, and
+   * what `refuse` throws; then every record that could be used is as before.
+   */
+  remove(name: string, places: readonly Place[], refuse: () => void = () => undefined): Promise<void> {
     return this.#serial.run(async () => {
-      for (const place of places) await this.#remove(place, name);
+      refuse();
+      const done: (readonly [Place, OverlayRecord])[] = [];
+      try {
+        for (const place of places) {
+          const record = this.#records[place].get(name);
+          await this.#remove(place, name);
+          if (record !== undefined) done.push([place, record]);
+        }
+      } catch (error) {
+        for (const [place, record] of done) await this.#write(place, record).catch(() => undefined);
+        throw error;
+      }
     });
   }
 

@@ -14,7 +14,7 @@ export interface Entry {
 }
 
 export interface VnicLinksParts {
-  readonly kernel: Pick<KernelNetwork, 'addVnic' | 'deleteVnic' | 'link' | 'linksAbove' | 'namespaceId' | 'setMtu' | 'vlanOf'>;
+  readonly kernel: Pick<KernelNetwork, 'addVnic' | 'deleteVnic' | 'link' | 'linksAbove' | 'namespaceId' | 'refuseLinkName' | 'setMtu' | 'vlanOf'>;
   readonly log: Log;
   /** MTU of an overlay, bytes. @throws OverlayError when it is not there */
   mtu(overlay: string): number;
@@ -25,6 +25,8 @@ interface Sight extends Seen {
 }
 
 const codeOf = (error: unknown): string | undefined => (OverlayError.is(error) ? error.code : undefined);
+const isVnicOver = (link: LinkInfo, overlay: LinkInfo | undefined): boolean =>
+  link.ours && link.kind === 'macvlan' && link.lowerIndex !== undefined && link.lowerIndex === overlay?.index;
 const netnsOf = ({ netns }: VnicRecord): string | undefined => netns ?? undefined;
 
 export class VnicLinks {
@@ -54,6 +56,23 @@ export class VnicLinks {
   isDue({ record, standing }: Entry): boolean {
     if (standing.kind !== 'there' && standing.kind !== 'deleted') return true;
     return record.netns !== null && this.#parts.kernel.namespaceId(record.netns) !== standing.namespace;
+  }
+
+  /**
+   * May a VNIC that is not recorded there be made under this name? What overlayd has left there when it was killed while it
+   * deleted one is removed. @throws OverlayError LINK_EXISTS, NETNS_NOT_FOUND, NETNS_NAME
+   */
+  refuseName(overlay: string, name: string, netns: string | null): void {
+    const { kernel, log } = this.#parts;
+    const where = netns ?? undefined;
+    const reason = kernel.refuseLinkName(name, where);
+    if (reason === undefined) return;
+    const link = kernel.link(name, where);
+    if (link === undefined || link.mark?.name !== name || !isVnicOver(link, kernel.link(overlay))) {
+      throw new OverlayError('LINK_EXISTS', `${name} ${reason}`, { details: { vnic: name }, advice: 'Choose another name.' });
+    }
+    kernel.deleteVnic(name, where);
+    log.info({ overlay, vnic: name, netns }, 'what a deleted vnic had left was removed');
   }
 
   /** @throws OverlayError of KernelNetwork.addVnic() */
@@ -109,8 +128,7 @@ export class VnicLinks {
       if (namespace === undefined) return { namespace, link: 'none', info: undefined };
       const info = kernel.link(record.name, netnsOf(record));
       if (info === undefined) return { namespace, link: 'none', info };
-      const isOwn = info.ours && info.kind === 'macvlan' && info.lowerIndex === kernel.link(overlay)?.index;
-      return { namespace, link: isOwn ? 'own' : 'foreign', info };
+      return { namespace, link: isVnicOver(info, kernel.link(overlay)) ? 'own' : 'foreign', info };
     } catch (error) {
       if (codeOf(error) === 'NETNS_NOT_FOUND') return { namespace: undefined, link: 'none', info: undefined };
       throw new OverlayError('VNIC_UNREADABLE', `${record.name}: cannot be looked at (${messageOf(error)})`, {

@@ -5,24 +5,15 @@ import type { PropertyText } from '../property/arguments.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Log } from '../util/log.ts';
 import { Serial } from '../util/serial.ts';
-import { checkLinkName } from './names.ts';
 import { NamespaceWatch } from './namespace-watch.ts';
 import { type OverlayRecord, type VnicRecord, withoutVnic, withVnic } from './record.ts';
-import type { Place, Records } from './records.ts';
-import {
-  checkVid,
-  drawMac,
-  existsAlready,
-  macInUse,
-  notFound,
-  type OverlayOfVnic,
-  overTemporary,
-  readVnicMac,
-  temporaryOnly,
-} from './vnic-checks.ts';
+import { byNumber, inOrder, overlayOfVnic, recordedOver, type VnicRecords, vnicIn } from './vnic-book.ts';
+import { deletedMeanwhile, newVnic, notFound, type OverlayOfVnic, temporaryOnly, type VnicRequest } from './vnic-checks.ts';
 import { type Entry, VnicLinks, type VnicLinksParts } from './vnic-links.ts';
 import { checkMtu, defaultChanges, propertyRows, readChanges, type VnicChanges, type VnicPropertyRow } from './vnic-properties.ts';
 import { absence, needsWatch } from './vnic-state.ts';
+
+export type { VnicRequest } from './vnic-checks.ts';
 
 export interface Vnic {
   readonly name: string;
@@ -41,30 +32,16 @@ export interface Vnic {
   readonly persistent: boolean;
 }
 
-export interface VnicRequest {
-  readonly name: string;
-  readonly overlay: string;
-  readonly mac?: string | undefined;
-  /** 1-4094: a port of this VLAN, untagged inside. */
-  readonly vid?: number | undefined;
-  readonly properties: readonly PropertyText[];
-  /** Gone after a reboot. */
-  readonly temporary: boolean;
-}
-
 export interface VnicParts {
-  readonly kernel: VnicLinksParts['kernel'] & Pick<KernelNetwork, 'addressesOf' | 'refuseLinkName' | 'statistics'>;
+  readonly kernel: VnicLinksParts['kernel'] & Pick<KernelNetwork, 'addressesOf' | 'statistics'>;
   readonly log: Log;
   readonly clock: Clock;
-  readonly records: Pick<Records, 'change' | 'get' | 'isSaved' | 'names'>;
+  readonly records: VnicRecords;
   /** `count` random bytes, for MAC addresses. */
   randomBytes(count: number): Uint8Array;
   /** @throws OverlayError OVERLAY_NOT_FOUND, OVERLAY_DOWN */
   overlay(name: string): { readonly facts: OverlayOfVnic };
 }
-
-/** overlay2 before overlay10. */
-const collator = new Intl.Collator('en', { numeric: true });
 
 export class Vnics {
   readonly #parts: VnicParts;
@@ -97,12 +74,15 @@ export class Vnics {
           overlay,
           temporary,
           (record) => withVnic(record, entry.record),
-          () => this.#links.add(entry),
+          () => {
+            if (vnicIn(this.#parts.records, 'up', overlay, name) === undefined) throw deletedMeanwhile(name, overlay);
+            this.#links.add(entry);
+            this.#entries.set(name, entry);
+          },
         );
-        this.#entries.set(name, entry);
       } catch (error) {
         // Only where the record could not be taken back.
-        if (this.#vnicIn('up', overlay, name) !== undefined)
+        if (vnicIn(this.#parts.records, 'up', overlay, name) !== undefined)
           this.#entries.set(name, { ...entry, standing: { kind: 'failed', reason: messageOf(error) } });
         throw error;
       } finally {
@@ -118,7 +98,7 @@ export class Vnics {
    */
   delete(name: string, temporary: boolean): Promise<void> {
     return this.#serial.run(async () => {
-      const overlay = this.#overlayOf(name, temporary ? ['up'] : ['up', 'saved']);
+      const overlay = overlayOfVnic(this.#parts.records, name, temporary ? ['up'] : ['up', 'saved']);
       if (overlay === undefined) throw notFound(name, 'delete');
       const entry = this.#recorded(overlay).find(({ record }) => record.name === name);
       await this.#parts.records.change(
@@ -143,8 +123,9 @@ export class Vnics {
         this.#parts.log.warn({ overlay, vnic: record.name, other: known.overlay }, 'vnic is recorded of two overlays');
         continue;
       }
+      const entry: Entry = known ?? { overlay, record, standing: { kind: 'new' } };
       // What somebody deleted is made again when a person brings the overlay up.
-      const entry: Entry = known?.standing.kind === 'there' ? known : { overlay, record, standing: { kind: 'new' } };
+      if (entry.standing.kind !== 'there') entry.standing = { kind: 'new' };
       this.#entries.set(record.name, entry);
       this.#settle(entry);
     }
@@ -154,7 +135,7 @@ export class Vnics {
   /** By name, whole or of one overlay. @throws OverlayError VNIC_UNREADABLE */
   list(overlay?: string): readonly Vnic[] {
     const overlays = overlay === undefined ? this.#parts.records.names('up') : [overlay];
-    const entries = overlays.flatMap((each) => this.#recorded(each)).toSorted((a, b) => collator.compare(a.record.name, b.record.name));
+    const entries = overlays.flatMap((each) => this.#recorded(each)).toSorted((a, b) => byNumber(a.record.name, b.record.name));
     const rows = entries.map((entry) => this.#show(entry));
     this.#watch.update();
     return rows;
@@ -186,24 +167,22 @@ export class Vnics {
 
   /** Names of VNICs whose mtu is larger than this, there or not. */
   vnicsAbove(overlay: string, mtu: number): readonly string[] {
-    const recorded = (['up', 'saved'] as const).flatMap((place) => this.#parts.records.get(place, overlay)?.vnics ?? []);
-    const all = [...recorded, ...this.list(overlay)];
-    return [...new Set(all.filter((vnic) => vnic.mtu > mtu).map(({ name }) => name))].toSorted(collator.compare);
+    const all = [...recordedOver(this.#parts.records, overlay), ...this.list(overlay)];
+    return inOrder(all.filter((vnic) => vnic.mtu > mtu).map(({ name }) => name));
   }
 
   /** Names of VNICs that belong to an overlay and have no link; unless `temporary`, also those that are only saved. */
   absent(overlay: string, temporary: boolean): readonly string[] {
-    const saved = temporary ? [] : (this.#parts.records.get('saved', overlay)?.vnics ?? []);
     const down = this.list(overlay).filter(({ index }) => index === undefined);
-    const names = [...down, ...saved.filter(({ name }) => !this.#entries.has(name))].map(({ name }) => name);
-    return [...new Set(names)].toSorted(collator.compare);
+    const saved = temporary ? [] : recordedOver(this.#parts.records, overlay).filter(({ name }) => !this.#entries.has(name));
+    return inOrder([...down, ...saved].map(({ name }) => name));
   }
 
   /** @throws OverlayError VNIC_NOT_FOUND, VNIC_UNREADABLE */
   properties(name: string): readonly VnicPropertyRow[] {
     const entry = this.#get(name);
     const { mtu, state } = this.#show(entry);
-    const saved = this.#vnicIn('saved', entry.overlay, name);
+    const saved = vnicIn(this.#parts.records, 'saved', entry.overlay, name);
     return propertyRows({ mtu, state, record: entry.record, saved, overlayMtu: this.#parts.overlay(entry.overlay).facts.mtu });
   }
 
@@ -237,9 +216,9 @@ export class Vnics {
     const before = entry.record;
     const changes = changesOf(facts);
     const after: VnicRecord = { ...before, ...changes };
-    if (!temporary && this.#vnicIn('saved', entry.overlay, name) === undefined) throw temporaryOnly(name);
+    if (!temporary && vnicIn(this.#parts.records, 'saved', entry.overlay, name) === undefined) throw temporaryOnly(name);
     checkMtu(name, after.mtu, facts);
-    if (after.netns !== before.netns) this.#refuseName(name, after.netns);
+    if (after.netns !== before.netns) this.#links.refuseName(entry.overlay, name, after.netns);
     const wasThere = this.#links.observe(entry) !== undefined;
     const put = (record: OverlayRecord): OverlayRecord => ({
       ...record,
@@ -256,35 +235,23 @@ export class Vnics {
     ];
   }
 
-  /** Everything that is checked before anything is done. */
+  /** Everything is checked before anything is done. */
   #newRecord(request: VnicRequest): VnicRecord {
-    const { name, temporary } = request;
-    checkLinkName(name);
-    const { facts } = this.#parts.overlay(request.overlay);
-    const { mtu = facts.mtu, netns = null } = readChanges(request.properties);
-    if (request.vid !== undefined) checkVid(request.vid, facts);
-    checkMtu(name, mtu, facts);
-    const isUp = this.#entries.has(name);
-    if (isUp || this.#overlayOf(name, ['up', 'saved']) !== undefined) throw existsAlready(name, isUp);
-    if (!temporary && !this.#parts.records.isSaved(facts.name)) throw overTemporary(name, facts.name);
-    this.#refuseName(name, netns);
-    const used = this.#usedMacs(facts.name);
-    const mac = request.mac === undefined ? drawMac(this.#parts.randomBytes, (each) => !used.has(each)) : readVnicMac(request.mac);
-    const user = used.get(mac);
-    if (user !== undefined) throw macInUse(mac, user);
-    return { name, mac, mtu, netns, vid: request.vid ?? null };
-  }
-
-  /** @throws OverlayError LINK_EXISTS, NETNS_NOT_FOUND, NETNS_NAME */
-  #refuseName(name: string, netns: string | null): void {
-    const reason = this.#parts.kernel.refuseLinkName(name, netns ?? undefined);
-    if (reason !== undefined) throw new OverlayError('LINK_EXISTS', `${name} ${reason}`, { details: { vnic: name }, advice: 'Choose another name.' });
+    const { overlay, records, randomBytes } = this.#parts;
+    const { facts } = overlay(request.overlay);
+    return newVnic(request, {
+      overlay: facts,
+      records,
+      randomBytes,
+      isUp: this.#entries.has(request.name),
+      refuseName: (netns) => this.#links.refuseName(facts.name, request.name, netns),
+      usedMacs: () => this.#usedMacs(facts.name),
+    });
   }
 
   /** Addresses that VNICs of this overlay have, or will have again, and whose they are. */
   #usedMacs(overlay: string): ReadonlyMap<string, string> {
-    const recorded = (['saved', 'up'] as const).flatMap((place) => this.#parts.records.get(place, overlay)?.vnics ?? []);
-    return new Map([...recorded, ...this.list(overlay)].map(({ mac, name }) => [mac, name]));
+    return new Map([...recordedOver(this.#parts.records, overlay), ...this.list(overlay)].map(({ mac, name }) => [mac, name]));
   }
 
   #show(entry: Entry): Vnic {
@@ -300,7 +267,7 @@ export class Vnics {
       vid: record.vid ?? undefined,
       index: link?.index,
       state: link === undefined ? (absence(entry.standing, record) ?? 'down') : this.#linkState(record, link),
-      persistent: this.#vnicIn('saved', overlay, record.name) !== undefined,
+      persistent: vnicIn(this.#parts.records, 'saved', overlay, record.name) !== undefined,
     };
   }
 
@@ -319,19 +286,6 @@ export class Vnics {
     const entry = this.#entries.get(name);
     if (entry === undefined) throw notFound(name);
     return entry;
-  }
-
-  #vnicIn(place: Place, overlay: string, name: string): VnicRecord | undefined {
-    return this.#parts.records.get(place, overlay)?.vnics.find((vnic) => vnic.name === name);
-  }
-
-  /** The overlay whose record has a VNIC of this name. */
-  #overlayOf(name: string, places: readonly Place[]): string | undefined {
-    for (const place of places) {
-      const found = this.#parts.records.names(place).find((overlay) => this.#vnicIn(place, overlay, name) !== undefined);
-      if (found !== undefined) return found;
-    }
-    return undefined;
   }
 
   #settleDue(): void {

@@ -167,7 +167,9 @@ const ToHostShape: v.GenericSchema<unknown, ToHost> = v.variant('type', [
 
 const Text4k = Text(4096);
 const ProviderTableShape: v.GenericSchema<unknown, ProviderTable> = v.strictObject({
-  providers: v.array(v.strictObject({ kind: Kind, name: Name, package: Text4k, version: Text4k, root: Text4k, module: Text4k, api: whole(1, MAX_UINT32) })),
+  providers: v.array(
+    v.strictObject({ kind: Kind, name: Name, package: Text4k, version: Text4k, root: Text4k, module: Text4k, api: whole(1, MAX_UINT32) }),
+  ),
   problems: v.array(Text4k),
 });
 

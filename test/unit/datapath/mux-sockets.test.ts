@@ -75,6 +75,15 @@ describe('the first overlay on an address and port', () => {
     await expect(muxes.join(specOf('overlay8', 2, everywhere))).rejects.toThrow('in use by overlay7');
   });
 
+  it('says so when it is the overlay itself that has the port, on all addresses or on one of them', async () => {
+    const { io, muxes } = rig();
+    await muxes.join(specOf('overlay7', 1));
+    io.refuse = (what) => (what === 'listen' ? systemError('EADDRINUSE') : undefined);
+    const everywhere = { socket: { listenIp: ipOf('0.0.0.0'), listenPort: 4789 } };
+    const refused = { code: 'PORT_IN_USE', message: expect.stringContaining('overlay7 itself'), advice: expect.stringContaining('create it again') };
+    await expect(muxes.join(specOf('overlay7', 1, everywhere))).rejects.toMatchObject(refused);
+  });
+
   it.each([1, 2, SEND_SOCKETS])('closes what it has opened when the source socket %i cannot be had', async (nth) => {
     const { io, engine, muxes } = rig();
     let sources = 0;

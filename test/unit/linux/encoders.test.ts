@@ -2,7 +2,7 @@
 import { endianness } from 'node:os';
 import { parseMac } from '@overlayadm/api';
 import { describe, expect, test } from 'vitest';
-import { encodeChanges, encodeMacvlan, readLink } from '../../../src/core/linux/links.ts';
+import { encodeChanges, encodeMacvlan, readLink, readStatistics } from '../../../src/core/linux/links.ts';
 import { cString, host } from '../../../src/core/linux/netlink/message.ts';
 import { ifinfomsg } from '../../../src/core/linux/netlink/rtnetlink.ts';
 import { encodeBatch, encodeElement, encodeTable } from '../../../src/core/linux/nftables.ts';
@@ -102,6 +102,16 @@ describe('a link as the kernel shows it', () => {
     );
     const link = readLink(message(name, host.nested(18, host.attribute(1, cString('vxlan')), data)), 's1');
     expect(link?.vxlan).toEqual({ port: 4789, vnetid: 100, local: '192.0.2.1', external: false });
+  });
+
+  test('statistics are numbers of 64 bits, whole or none', () => {
+    const numbers = [1n, 2n, 3n, 2n ** 64n - 1n, 5n, 6n, 7n, 8n, 9n];
+    const bytes = Buffer.concat(numbers.flatMap((number) => [host.u32(Number(number & 0xffff_ffffn)), host.u32(Number(number >> 32n))]));
+    const statistics = { rxFrames: 1n, txFrames: 2n, rxBytes: 3n, txBytes: 2n ** 64n - 1n, rxErrors: 5n, txErrors: 6n, rxDropped: 7n, txDropped: 8n };
+    if (endianness() === 'LE') expect(readStatistics(message(host.attribute(23, bytes)))).toEqual(statistics);
+    for (let length = 0; length < 64; length++) expect(readStatistics(message(host.attribute(23, bytes.subarray(0, length))))).toBeUndefined();
+    expect(readStatistics(message(name))).toBeUndefined();
+    expect(readStatistics({ ...message(host.attribute(23, bytes)), type: 17 })).toBeUndefined();
   });
 
   test('other messages and cut ones are no links', () => {

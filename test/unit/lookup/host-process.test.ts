@@ -245,7 +245,7 @@ describe('hostCommand', () => {
     const rights = { ...systemRights(), powers: { changesUser: false, dropsBounds: false } };
     const command = hostCommand(rights, launchOf(EVIL)).join(' ');
     expect(command).toMatch(
-      /^setpriv --inh-caps=-all --ambient-caps=-all --no-new-privs --pdeathsig=KILL -- sh -c ulimit .* env -i "\$@" sh \d+ \S+ --max-old-space-size=\d+ --permission /,
+      /^setpriv --inh-caps=-all --ambient-caps=-all --no-new-privs --pdeathsig=KILL -- sh -c .*ulimit -d .* env -i "\$@" sh \d+ \S+ --max-old-space-size=\d+ --permission /,
     );
     expect(command).toMatch(new RegExp(` --allow-fs-read=${EVIL} .*varpd/main.ts ${EVIL} ./index.js$`));
   });

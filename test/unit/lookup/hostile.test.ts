@@ -41,7 +41,15 @@ class Rig {
 
   constructor() {
     cpSync(resolve('test/fixtures/plugins/hostile'), this.root, { recursive: true });
-    const provider = (name: string, root: string): Provider => ({ kind: 'lookup', name, package: name, version: '1', root, module: 'index.js', api: 1 });
+    const provider = (name: string, root: string): Provider => ({
+      kind: 'lookup',
+      name,
+      package: name,
+      version: '1',
+      root,
+      module: 'index.js',
+      api: 1,
+    });
     const spawn = systemSpawn(() => ({ ...systemRights(), ...SMALL }));
     this.hosts = createPluginHosts({
       runtime: {
@@ -135,26 +143,33 @@ skipUnless({ commands: ['setpriv'] })('a package that does', () => {
 
   const hostilesAreGone = () => waitFor(() => rig.hostile.every(({ isGone }) => isGone), PATIENCE_MS, 'the end of the host');
 
-  it.each(CASES)('%s at %s fails with one line that says why, in bounded time, and harms nobody', { timeout: PATIENCE_MS }, async (way, moment, why) => {
-    rig.does(way, moment);
-    const told = new Told();
-    const spec = specOf('overlay1', {}, {}, 'hostile');
-    let error: unknown;
-    const call = (moment === 'create' ? rig.hosts.createInstance(spec, told.events) : rig.hosts.describeLookup('hostile')).catch((reason: unknown) => {
-      error = reason;
-    });
-    if (way === 'loop' || way === 'never') {
-      if (moment !== 'import') await waitFor(() => rig.hostile.at(-1)?.isReady, PATIENCE_MS, 'the import');
-      await rig.passTime(moment === 'import' ? HOST_CALL_TIMEOUT_MS : HANG_MS, () => error !== undefined);
-    }
-    await call;
-    expect(error).toMatchObject({ code: expect.stringMatching(/^(PLUGIN_FAILED|LOOKUP_START_FAILED)$/), message: expect.stringMatching(why) });
-    expect((error as Error).message).not.toMatch(/\p{Cc}/u);
-    expect(told.take()).toEqual([]);
-    await rig.othersNoticeNothing();
-    await rig.passTime(2 * HOST_WARM_MS, () => false);
-    await hostilesAreGone();
-  });
+  it.each(CASES)(
+    '%s at %s fails with one line that says why, in bounded time, and harms nobody',
+    { timeout: PATIENCE_MS },
+    async (way, moment, why) => {
+      rig.does(way, moment);
+      const told = new Told();
+      const spec = specOf('overlay1', {}, {}, 'hostile');
+      const before = rig.hostile.length;
+      let error: unknown;
+      const call = (moment === 'create' ? rig.hosts.createInstance(spec, told.events) : rig.hosts.describeLookup('hostile')).catch(
+        (reason: unknown) => {
+          error = reason;
+        },
+      );
+      if (way === 'loop' || way === 'never') {
+        if (moment !== 'import') await waitFor(() => rig.hostile[before]?.isReady, PATIENCE_MS, 'the import');
+        await rig.passTime(moment === 'import' ? HOST_CALL_TIMEOUT_MS : HANG_MS, () => error !== undefined);
+      }
+      await call;
+      expect(error).toMatchObject({ code: expect.stringMatching(/^(PLUGIN_FAILED|LOOKUP_START_FAILED)$/), message: expect.stringMatching(why) });
+      expect((error as Error).message).not.toMatch(/\p{Cc}/u);
+      expect(told.take()).toEqual([]);
+      await rig.othersNoticeNothing();
+      await rig.passTime(2 * HOST_WARM_MS, () => false);
+      await hostilesAreGone();
+    },
+  );
 
   it('loop at import has a row in the list that says so, beside the others', { timeout: PATIENCE_MS }, async () => {
     rig.does('loop', 'import');

@@ -9,7 +9,11 @@ import { drop, fakeFiles, found, lookup, mac, OWNER, pastOf, readConfig, rig, sp
 const TEST = { kind: 'lookup', name: 'test' } as const;
 const PACKAGE = 'test-plugin-test';
 
-async function create(hosts: PluginHosts, overlay = 'overlay0', ...rest: [object?, object?, string?]): Promise<{ told: Told; instance: LookupInstance }> {
+async function create(
+  hosts: PluginHosts,
+  overlay = 'overlay0',
+  ...rest: [object?, object?, string?]
+): Promise<{ told: Told; instance: LookupInstance }> {
   const told = new Told();
   const [values, setters, plugin] = rest;
   return { told, instance: await hosts.createInstance(specOf(overlay, values as never, setters as never, plugin), told.events) };
@@ -69,10 +73,18 @@ describe('reload', () => {
   });
 
   it.each<[string, (kit: ReturnType<typeof rig>) => [ReturnType<ReturnType<typeof rig>['plugin']>, object], RegExp]>([
-    ['cannot be imported', ({ plugin }) => [plugin(2), { broken: 'Unexpected token' }], /version 1.0.0 goes on, 2.0.0 did not come up: .*Unexpected token/],
+    [
+      'cannot be imported',
+      ({ plugin }) => [plugin(2), { broken: 'Unexpected token' }],
+      /version 1.0.0 goes on, 2.0.0 did not come up: .*Unexpected token/,
+    ],
     ['is of another api', ({ plugin }) => [plugin(2), { api: 2 }], /version 1.0.0 goes on: plugin test-plugin-test .*written for plugin api 2/],
     ['does not start', ({ plugin }) => [plugin(2, { start: () => Promise.reject(new Error('no server')) }), {}], /did not come up: no server/],
-    ['never starts', ({ plugin }) => [plugin(2, { start: () => new Promise(() => {}) }), {}], /did not come up: .*no answer to create within 20000 ms/],
+    [
+      'never starts',
+      ({ plugin }) => [plugin(2, { start: () => new Promise(() => {}) }), {}],
+      /did not come up: .*no answer to create within 20000 ms/,
+    ],
     ['starts one after the other too slowly', ({ plugin }) => [plugin(2, slowly()), {}], /did not come up: it was not all there after 30000 ms/],
     ['is of another mode', ({ plugin }) => [plugin(2, { mode: 'point' }), {}], /mode point now, and was dynamic/],
     ['is another plugin', ({ plugin }) => [{ ...plugin(2), kind: 'lookup', properties: undefined as never }, {}], /did not come up: /],
@@ -112,7 +124,10 @@ describe('reload', () => {
     await settle();
     expect(told.take()).toEqual([found(1)]);
     await expect(create(hosts)).rejects.toMatchObject({ code: 'PLUGIN_UNKNOWN' });
-    expect(await hosts.list()).toMatchObject({ plugins: [{ provider: { name: 'test' }, problem: reason }], problems: [`plugin ${PACKAGE}: ${reason}`] });
+    expect(await hosts.list()).toMatchObject({
+      plugins: [{ provider: { name: 'test' }, problem: reason }],
+      problems: [`plugin ${PACKAGE}: ${reason}`],
+    });
     install(plugin(2));
     expect(await hosts.reload()).toMatchObject({ replaced: [PACKAGE], kept: [] });
     await settle();
@@ -153,7 +168,8 @@ describe('reload', () => {
       const { plugin, make, clock } = rig();
       const { hosts, install } = make([plugin(1)]);
       await create(hosts);
-      const slow = (_: unknown, host: LookupHost): Promise<void> => host.clock.sleep(1000).then(() => (fails ? Promise.reject(new Error('no')) : undefined));
+      const slow = (_: unknown, host: LookupHost): Promise<void> =>
+        host.clock.sleep(1000).then(() => (fails ? Promise.reject(new Error('no')) : undefined));
       install(plugin(2, { start: slow }));
       const reloading = hosts.reload();
       await settle();

@@ -20,6 +20,19 @@ describe('Requests', () => {
     expect(requests.size).toBe(0);
   });
 
+  it('are all put to a host that takes over, once, and that does not count', () => {
+    const requests = new Requests();
+    requests.add([ask(1), ask(2), ask(3)], 0);
+    requests.unsent(2);
+    for (let n = 0; n < 2 * MAX_ASKS; n++) {
+      requests.moved();
+      expect(requests.unsent(2)).toEqual([ask(1), ask(2)]);
+    }
+    expect(requests.hostDied()).toEqual([]);
+    expect(requests.unsent(10)).toEqual([ask(1), ask(2), ask(3)]);
+    expect(requests.hostDied()).toEqual([1, 2]);
+  });
+
   it('are put to a host at most so many times', () => {
     const requests = new Requests();
     requests.add([ask(1), ask(2)], 0);
@@ -50,6 +63,7 @@ describe('Requests', () => {
       fc.nat(30).map((id) => ({ kind: 'abort', id }) as const),
       fc.constant({ kind: 'sent', id: 0 } as const),
       fc.constant({ kind: 'died', id: 0 } as const),
+      fc.constant({ kind: 'moved', id: 0 } as const),
       fc.constant({ kind: 'time', id: 0 } as const),
     );
     fc.assert(
@@ -65,6 +79,7 @@ describe('Requests', () => {
           } else if (kind === 'answer') left.push(...(requests.take({ id, kind: 'drop', reason: '' }) === 'taken' ? [id] : []));
           else if (kind === 'abort') left.push(...requests.remove([id]));
           else if (kind === 'sent') requests.unsent(1000);
+          else if (kind === 'moved') requests.moved();
           else if (kind === 'died') left.push(...requests.hostDied());
           else if (kind === 'time') {
             now += LOOKUP_TIMEOUT_MS / 3;

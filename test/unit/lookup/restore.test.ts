@@ -68,10 +68,7 @@ describe('an instance of before', () => {
     install(plugin(1), { api: 2 });
     const { told } = restore(hosts);
     await settle();
-    expect(told.take()).toEqual([
-      STARTING,
-      `${UNKNOWN}; plugin test-plugin-test (/test/lookup-test): left out, it is written for plugin api 2`,
-    ]);
+    expect(told.take()).toEqual([STARTING, `${UNKNOWN}; plugin test-plugin-test (/test/lookup-test): left out, it is written for plugin api 2`]);
   });
 
   it('answers what it is asked in time, also without a plugin', async () => {

@@ -1,7 +1,7 @@
 // Overlays and plugins of which versions come and go, in one process and with a clock that the test moves.
 import type { IpAddress, LookupHost, LookupPlugin, MacAddress } from '@overlayadm/api';
 import type { FileAccess } from '../../../src/core/lookup/files.ts';
-import type { Ask, Created, InstanceEvents, InstancePast, InstanceSpec, LookupInstance } from '../../../src/core/lookup/types.ts';
+import type { Ask, Created, InstanceEvents, InstancePast, InstanceSpec } from '../../../src/core/lookup/types.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 import { connectInProcess, type TestPlugin } from '../../helpers/in-process-host.ts';
 
@@ -63,7 +63,12 @@ export function rig(files?: FileAccess) {
   return { clock, running, plugin, make };
 }
 
-export const specOf = (overlay: string, values: InstanceSpec['values'] = {}, setters: InstanceSpec['setters'] = {}, plugin = 'test'): InstanceSpec => ({
+export const specOf = (
+  overlay: string,
+  values: InstanceSpec['values'] = {},
+  setters: InstanceSpec['setters'] = {},
+  plugin = 'test',
+): InstanceSpec => ({
   overlay,
   plugin,
   vnetid: 1,
@@ -115,8 +120,3 @@ export const OWNER = { config: { uid: 1000, gid: 1000, groups: [] } };
 export const readConfig = async (host: LookupHost): Promise<void> => {
   await host.file('config')[Symbol.asyncIterator]().next();
 };
-
-export interface Made {
-  readonly told: Told;
-  readonly instance: LookupInstance;
-}

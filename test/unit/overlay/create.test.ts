@@ -43,7 +43,7 @@ async function start(slow = new Slow()): Promise<SimHost> {
 }
 
 afterEach(async () => {
-  for (const host of running.splice(0)) await host.stop();
+  for (const host of running.splice(0)) await host.destroy();
 });
 
 const left = (host: SimHost) => ({ links: [...host.kernel.known.keys()], descriptors: host.io.open });
@@ -54,7 +54,14 @@ describe('create', () => {
     const before = left(host);
     const properties = { 'portless/listen_ip': '192.0.2.1', 'direct/dest_ip': '192.0.2.2' };
     const list = Object.entries(properties).map(([name, text]) => ({ name, text }));
-    const refused = host.call('overlay.create', { name: 'overlay0', encap: 'portless', search: 'direct', vnetid: 1, properties: list });
+    const refused = host.call('overlay.create', {
+      name: 'overlay0',
+      encap: 'portless',
+      search: 'direct',
+      vnetid: 1,
+      properties: list,
+      temporary: false,
+    });
     await expect(refused).rejects.toMatchObject({ code: 'PLUGIN_FAILED', message: expect.stringContaining('needs lack port') });
     expect(left(host)).toEqual(before);
   });
@@ -80,13 +87,13 @@ describe('create', () => {
     expect(same.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
     const reason = same.find((each) => each.status === 'rejected')?.reason;
     expect(reason).toMatchObject({ code: 'VNETID_IN_USE', advice: expect.stringContaining('another -v') });
-    expect((await host.call('overlay.names', {})).length).toBe(2);
+    expect((await host.call('overlay.names', { saved: false })).length).toBe(2);
   });
 
   it('without a name gives two that ask at once two names', async () => {
     const host = await start();
     const list = Object.entries(good).map(([name, text]) => ({ name, text }));
-    const create = (vnetid: number) => host.call('overlay.create', { encap: 'vxlan', search: 'direct', vnetid, properties: list });
+    const create = (vnetid: number) => host.call('overlay.create', { encap: 'vxlan', search: 'direct', vnetid, properties: list, temporary: false });
     const names = (await Promise.all([create(1), create(2), create(3)])).map(({ name }) => name);
     expect(names.toSorted()).toEqual(['overlay0', 'overlay1', 'overlay2']);
   });
@@ -96,12 +103,12 @@ describe('create', () => {
     const host = await start(slow);
     const creating = host.create('overlay0', 'slow', 1, { 'vxlan/listen_ip': '192.0.2.1' });
     await slow.starting.promise;
-    expect(await host.call('overlay.names', {})).toEqual([]);
-    await expect(host.call('overlay.delete', { name: 'overlay0' })).rejects.toMatchObject({ code: 'OVERLAY_NOT_FOUND' });
+    expect(await host.call('overlay.names', { saved: false })).toEqual([]);
+    await expect(host.call('overlay.delete', { name: 'overlay0', temporary: false })).rejects.toMatchObject({ code: 'OVERLAY_NOT_FOUND' });
     await expect(host.create('overlay0', 'direct', 2, good)).rejects.toMatchObject({ code: 'OVERLAY_EXISTS' });
     slow.mayStart.resolve();
     expect(await creating).toMatchObject({ name: 'overlay0' });
-    expect(await host.call('overlay.names', {})).toEqual(['overlay0']);
+    expect(await host.call('overlay.names', { saved: false })).toEqual(['overlay0']);
   });
 
   it('under way when overlayd stops leaves nothing behind', async () => {
@@ -123,15 +130,27 @@ describe('delete', () => {
   it('has one winner when two ask for it at once', async () => {
     const host = await start();
     await host.create('overlay0', 'direct', 1, good);
-    const both = await Promise.allSettled([1, 2].map(() => host.call('overlay.delete', { name: 'overlay0' })));
+    const both = await Promise.allSettled([1, 2].map(() => host.call('overlay.delete', { name: 'overlay0', temporary: false })));
     expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
     expect([...host.kernel.known.keys()]).toEqual([]);
   });
 
-  it('and create again with the same socket at once finds the socket free', async () => {
+  it('and create again with the same socket, sooner or later, finds it in use by the overlay that goes, or free', async () => {
     const host = await start();
+    const seen = new Set<string>();
     await host.create('overlay0', 'direct', 1, good);
-    const [, created] = await Promise.all([host.call('overlay.delete', { name: 'overlay0' }), host.create('overlay1', 'direct', 1, good)]);
-    expect(created).toMatchObject({ name: 'overlay1' });
+    for (let turns = 0, name = 0; turns < 40; turns += 4) {
+      const deleted = host.call('overlay.delete', { name: `overlay${name}`, temporary: false });
+      await host.turns(turns);
+      const code = await host.create(`overlay${name + 1}`, 'direct', 1, good).then(
+        () => 'free',
+        (error) => error.code,
+      );
+      seen.add(code);
+      await deleted;
+      if (code !== 'free') await host.create(`overlay${name + 1}`, 'direct', 1, good);
+      name++;
+    }
+    expect([...seen].toSorted()).toEqual(['VNETID_IN_USE', 'free']);
   });
 });

@@ -104,6 +104,34 @@ describe('a VNIC', () => {
     expect([rig.link('vnic0'), rig.vnics.list(), recorded(rig)]).toEqual([undefined, [], [[], []]]);
   });
 
+  it('takes the name of what a killed overlayd has left of a deleted one, and of nothing else', async () => {
+    const rig = await VnicRig.start();
+    const { index } = await rig.create('vnic0');
+    await rig.records.change('overlay0', false, (record) => ({ ...record, vnics: [] }));
+    rig.vnics.forget('overlay0');
+    await expect(rig.create('vnic0', { overlay: 'overlay1' })).rejects.toEqual(refused('LINK_EXISTS'));
+    rig.alter('vnic0', { mark: { stateId: 'sim', name: 'vnic7' } });
+    await expect(rig.create('vnic0')).rejects.toEqual(refused('LINK_EXISTS'));
+    rig.alter('vnic0', { mark: { stateId: 'sim', name: 'vnic0' } });
+    const again = await rig.create('vnic0');
+    expect([again.state, again.index === index]).toEqual(['up', false]);
+  });
+
+  it('is not made on an overlay that is being deleted, which in turn is not deleted when it has come first', async () => {
+    const rig = await VnicRig.start();
+    const refuse = (overlay: string) => () => {
+      if (rig.vnics.list(overlay).length > 0) throw new Error('link busy');
+    };
+    const removing = rig.records.remove('overlay0', ['up', 'saved'], refuse('overlay0'));
+    await expect(rig.create('vnic0')).rejects.toEqual(refused('OVERLAY_NOT_FOUND'));
+    await removing;
+    expect([rig.link('vnic0'), rig.vnics.list()]).toEqual([undefined, []]);
+    const creating = rig.create('vnic0', { overlay: 'overlay1' });
+    await Promise.resolve();
+    await expect(rig.records.remove('overlay1', ['up', 'saved'], refuse('overlay1'))).rejects.toThrow('link busy');
+    expect(await creating).toMatchObject({ state: 'up' });
+  });
+
   it('is made once when two ask for its name at the same time', async () => {
     const rig = await VnicRig.start();
     const both = await Promise.allSettled([rig.create('vnic0'), rig.create('vnic0', { overlay: 'overlay1' })]);

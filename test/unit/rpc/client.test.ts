@@ -50,7 +50,7 @@ const errorOf = (promise: Promise<unknown>): Promise<OverlayError> =>
     (error: unknown) => (OverlayError.is(error) ? error : expect.unreachable(String(error))),
   );
 
-const names = (client: Client): Promise<readonly string[]> => client.call('overlay.names', {});
+const names = (client: Client): Promise<readonly string[]> => client.call('overlay.names', { saved: false });
 
 describe('call', () => {
   it('gives results to their callers, in whatever order they come', async () => {
@@ -73,7 +73,7 @@ describe('call', () => {
     const error = new OverlayError('OVERLAY_BUSY', 'overlay0: link busy (vnic0)', { details: { vnics: ['vnic0'] }, advice: 'delete vnic0 first' });
     await using daemon = await fakeDaemon({ handlers: { 'overlay.delete': () => Promise.reject(error) } });
     await using client = await connect(daemon.path, OPTIONS);
-    const { code, message, details, advice } = await errorOf(client.call('overlay.delete', { name: 'overlay0' }));
+    const { code, message, details, advice } = await errorOf(client.call('overlay.delete', { name: 'overlay0', temporary: false }));
     expect({ code, message, details, advice }).toEqual({ code: error.code, message: error.message, details: error.details, advice: error.advice });
   });
 

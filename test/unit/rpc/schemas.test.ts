@@ -5,12 +5,13 @@ import { PERMISSIONS } from '../../../src/core/rpc/protocol.ts';
 import { checkParams, paramsOf } from '../../../src/core/rpc/schemas.ts';
 import { MAX_NAME_CHARACTERS, MAX_PATH_BYTES, MAX_PROPERTY_ARGUMENTS } from '../../../src/core/util/limits.ts';
 
-const CREATE = { name: 'overlay0', encap: 'vxlan', search: 'files', vnetid: 23, properties: [{ name: 'mtu', text: '1400' }] };
+const CREATE = { name: 'overlay0', encap: 'vxlan', search: 'files', vnetid: 23, properties: [{ name: 'mtu', text: '1400' }], temporary: false };
 const GOOD: { readonly [M in MethodName]: readonly Methods[M]['params'][] } = {
   hello: [{ version: '0.1.0' }],
-  'overlay.create': [CREATE, { encap: 'vxlan', search: 'direct', vnetid: 0, properties: [] }],
-  'overlay.delete': [{ name: 'overlay0' }],
-  'overlay.names': [{}],
+  'overlay.create': [CREATE, { encap: 'vxlan', search: 'direct', vnetid: 0, properties: [], temporary: true }],
+  'overlay.delete': [{ name: 'overlay0', temporary: false }],
+  'overlay.up': [{ name: null }, { name: 'overlay0' }],
+  'overlay.names': [{ saved: false }, { saved: true }],
   'overlay.properties': [{ name: 'overlay0' }],
   'overlay.health': [{ name: 'overlay0' }],
   'overlay.targets': [
@@ -19,11 +20,24 @@ const GOOD: { readonly [M in MethodName]: readonly Methods[M]['params'][] } = {
   ],
   'overlay.counters': [{ name: 'overlay0' }],
   'vnic.create': [
-    { name: 'v0', overlay: 'overlay0', properties: [] },
-    { name: 'v0', overlay: 'overlay0', mac: '2:8:20:0:0:1', properties: [] },
+    { name: 'v0', overlay: 'overlay0', properties: [], temporary: false },
+    { name: 'v0', overlay: 'overlay0', mac: '2:8:20:0:0:1', vid: 5, properties: [], temporary: true },
   ],
-  'vnic.delete': [{ name: 'v0' }],
+  'vnic.delete': [{ name: 'v0', temporary: true }],
   'vnic.list': [{ overlay: null }, { overlay: 'overlay0' }],
+  'target.set': [{ overlay: 'overlay0', mac: '2:8:20:0:0:1', destination: '192.0.2.2:4789' }],
+  'target.remove': [{ overlay: 'overlay0', mac: '2:8:20:0:0:1' }],
+  'target.flush': [{ overlay: 'overlay0' }],
+  'link.list': [{}],
+  'link.statistics': [{ link: 'v0' }],
+  'linkprop.list': [{ link: 'v0' }],
+  'linkprop.set': [{ link: 'v0', properties: [{ name: 'mtu', text: '1400' }], temporary: false }],
+  'linkprop.reset': [
+    { link: 'v0', properties: null, temporary: true },
+    { link: 'v0', properties: ['mtu'], temporary: false },
+  ],
+  'plugin.list': [{}],
+  'plugin.reload': [{}],
 };
 const METHODS = Object.keys(PERMISSIONS) as MethodName[];
 

@@ -57,7 +57,7 @@ describe('requests', () => {
   it('gives null for a handler without a result', async () => {
     await using daemon = await fakeDaemon({ handlers: { 'overlay.delete': async () => null } });
     const socket = await open(daemon.path);
-    expect(await ask(socket, request(1, 'overlay.delete', { name: 'overlay0' }))).toEqual([{ jsonrpc: '2.0', id: 1, result: null }]);
+    expect(await ask(socket, request(1, 'overlay.delete', { name: 'overlay0', temporary: false }))).toEqual([{ jsonrpc: '2.0', id: 1, result: null }]);
     socket.destroy();
   });
 
@@ -100,7 +100,7 @@ describe('requests', () => {
     await using daemon = await fakeDaemon({ handlers: { 'overlay.delete': wait } });
     const socket = await open(daemon.path);
     const total = MAX_RPC_REQUESTS_IN_FLIGHT + 5;
-    const answers = ask(socket, Array.from({ length: total }, (_, i) => request(i, 'overlay.delete', { name: `o${i}` })).join(''), total);
+    const answers = ask(socket, Array.from({ length: total }, (_, i) => request(i, 'overlay.delete', { name: `o${i}`, temporary: false })).join(''), total);
     await vi.waitFor(() => expect(begun).toHaveLength(MAX_RPC_REQUESTS_IN_FLIGHT));
     while (release.length > 0) {
       release.shift()?.();
@@ -118,7 +118,7 @@ describe('errors', () => {
     await using daemon = await fakeDaemon({ handlers: { 'overlay.delete': () => Promise.reject(error) } });
     const socket = await open(daemon.path);
     const data = { code: 'OVERLAY_BUSY', details: { vnics: ['vnic0'] }, advice: 'delete vnic0 first' };
-    const [answer] = await ask(socket, request(1, 'overlay.delete', { name: 'overlay0' }));
+    const [answer] = await ask(socket, request(1, 'overlay.delete', { name: 'overlay0', temporary: false }));
     expect(answer).toEqual({ jsonrpc: '2.0', id: 1, error: { code: -32000, message: 'overlay0: link busy (vnic0)', data } });
     socket.destroy();
   });
@@ -136,7 +136,7 @@ describe('errors', () => {
     const error = vi.fn();
     await using daemon = await fakeDaemon({ log: { ...silentLog, error }, handlers: { 'overlay.delete': fails } });
     const socket = await open(daemon.path);
-    const [answer] = await ask(socket, request(1, 'overlay.delete', { name: 'overlay0' }));
+    const [answer] = await ask(socket, request(1, 'overlay.delete', { name: 'overlay0', temporary: false }));
     expect(answer).toMatchObject({ id: 1, error: { message: 'overlayd: internal error', data: { code: 'INTERNAL' } } });
     expect(error).toHaveBeenCalledWith(
       expect.objectContaining({ method: 'overlay.delete', error: expect.stringMatching(/^TypeError: .*\n {4}at /) }),
@@ -149,7 +149,7 @@ describe('errors', () => {
     const names = [Array(MAX_LINE_BYTES).fill('x').join('')];
     await using daemon = await fakeDaemon({ handlers: { 'overlay.names': async () => names } });
     const socket = await open(daemon.path);
-    expect(await ask(socket, request(1, 'overlay.names'))).toMatchObject([{ id: 1, error: { data: { code: 'RPC_LINE_TOO_LONG' } } }]);
+    expect(await ask(socket, request(1, 'overlay.names', { saved: false }))).toMatchObject([{ id: 1, error: { data: { code: 'RPC_LINE_TOO_LONG' } } }]);
     socket.destroy();
   });
 
@@ -157,7 +157,7 @@ describe('errors', () => {
     const error = new OverlayError('OVERLAY_BUSY', 'overlay0: link busy', { details: { count: 1n } });
     await using daemon = await fakeDaemon({ handlers: { 'overlay.delete': () => Promise.reject(error) } });
     const socket = await open(daemon.path);
-    const [answer] = await ask(socket, request(1, 'overlay.delete', { name: 'overlay0' }));
+    const [answer] = await ask(socket, request(1, 'overlay.delete', { name: 'overlay0', temporary: false }));
     expect(answer).toMatchObject({ error: { message: 'overlay0: link busy', data: { code: 'OVERLAY_BUSY', details: {} } } });
     socket.destroy();
   });
@@ -175,7 +175,7 @@ describe('rubbish', () => {
     const good = await open(daemon.path);
     const bad = await open(daemon.path);
     bad.write(text);
-    bad.write(request(2, 'overlay.names'));
+    bad.write(request(2, 'overlay.names', { saved: false }));
     expect(JSON.parse(await untilClosed(bad))).toMatchObject({ id: null, error: { code: -32700, data: { code: 'RPC_PARSE' } } });
     expect(await ask(good, request(1, 'hello', { version: '1' }))).toMatchObject([{ id: 1, result: {} }]);
     expect(daemon.asked).toEqual([]);
@@ -193,7 +193,7 @@ describe('rubbish', () => {
     const socket = await open(daemon.path);
     socket.pause();
     const count = Math.ceil(MAX_RPC_UNREAD_BYTES / MAX_LINE_BYTES) + 3;
-    socket.write(Array.from({ length: count }, (_, i) => request(i, 'overlay.names')).join(''));
+    socket.write(Array.from({ length: count }, (_, i) => request(i, 'overlay.names', { saved: false })).join(''));
     await vi.waitFor(() => expect(warn).toHaveBeenCalled());
     expect((await untilClosed(socket)).length).toBeLessThan(MAX_RPC_UNREAD_BYTES);
   });
@@ -203,18 +203,18 @@ describe('rights', () => {
   it('lets a reader read and refuses a change', async () => {
     await using daemon = await fakeDaemon({ roleOf: () => 'read', handlers: { 'overlay.names': async () => ['overlay0'] } });
     const socket = await open(daemon.path);
-    expect(await ask(socket, request(1, 'overlay.names'))).toMatchObject([{ id: 1, result: ['overlay0'] }]);
-    const [answer] = await ask(socket, request(2, 'overlay.delete', { name: 'overlay0' }));
+    expect(await ask(socket, request(1, 'overlay.names', { saved: false }))).toMatchObject([{ id: 1, result: ['overlay0'] }]);
+    const [answer] = await ask(socket, request(2, 'overlay.delete', { name: 'overlay0', temporary: false }));
     const data = { code: 'NOT_PERMITTED', advice: expect.stringContaining('overlayadm-operator') };
     expect(answer).toMatchObject({ id: 2, error: { message: 'permission denied', data } });
-    expect(daemon.asked).toEqual([{ method: 'overlay.names', params: {} }]);
+    expect(daemon.asked).toEqual([{ method: 'overlay.names', params: { saved: false } }]);
     socket.destroy();
   });
 
   it('tells a stranger so once and closes', async () => {
     await using daemon = await fakeDaemon({ roleOf: () => 'none' });
     const socket = await open(daemon.path);
-    socket.write(request(1, 'overlay.names'));
+    socket.write(request(1, 'overlay.names', { saved: false }));
     expect(JSON.parse(await untilClosed(socket))).toMatchObject({ id: null, error: { data: { code: 'NOT_PERMITTED' } } });
     expect(daemon.asked).toEqual([]);
   });
@@ -228,9 +228,9 @@ describe('rights', () => {
       handlers: { 'overlay.names': names },
     });
     const socket = await open(daemon.path);
-    await ask(socket, request(1, 'overlay.names'));
+    await ask(socket, request(1, 'overlay.names', { saved: false }));
     expect(credentialsOf).toHaveBeenCalledExactlyOnceWith(expect.any(Number));
-    expect(names).toHaveBeenCalledExactlyOnceWith({}, { pid: 7, uid: 8, gid: 9, groups: [10], mayChange: false });
+    expect(names).toHaveBeenCalledExactlyOnceWith({ saved: false }, { pid: 7, uid: 8, gid: 9, groups: [10], mayChange: false });
     socket.destroy();
   });
 
@@ -240,7 +240,7 @@ describe('rights', () => {
     };
     await using daemon = await fakeDaemon({ credentialsOf });
     const socket = await open(daemon.path);
-    socket.write(request(1, 'overlay.names'));
+    socket.write(request(1, 'overlay.names', { saved: false }));
     expect(await untilClosed(socket).catch(() => '')).toBe('');
     expect(daemon.asked).toEqual([]);
   });
@@ -253,7 +253,7 @@ describe('rights', () => {
     expect(JSON.parse(await untilClosed(extra))).toMatchObject({ id: null, error: { data: { code: 'RPC_BUSY', advice: expect.any(String) } } });
     uid = 1001;
     const other = await open(daemon.path);
-    expect(await ask(other, request(1, 'overlay.names'))).toMatchObject([{ id: 1 }]);
+    expect(await ask(other, request(1, 'overlay.names', { saved: false }))).toMatchObject([{ id: 1 }]);
     for (const socket of [...sockets, other]) socket.destroy();
   });
 
@@ -304,7 +304,7 @@ describe('the socket', () => {
     const { promise, resolve } = Promise.withResolvers<null>();
     const daemon = await fakeDaemon({ handlers: { 'overlay.delete': () => promise } });
     const socket = await open(daemon.path);
-    socket.write(request(1, 'overlay.delete', { name: 'overlay0' }));
+    socket.write(request(1, 'overlay.delete', { name: 'overlay0', temporary: false }));
     await vi.waitFor(() => expect(daemon.asked).toHaveLength(1));
     const closed = daemon[Symbol.asyncDispose]();
     resolve(null);

@@ -48,6 +48,14 @@ describe('collectProviders', () => {
     expect(problems).toEqual(['lookup files: left out, it is brought by a (/a) and b (/b); remove all but one']);
   });
 
+  it('says for which api a provider is, and overlayd takes none that does not', () => {
+    const { providers } = only({ api: 1, providers: [files] });
+    expect(providers.map(({ api }) => api)).toEqual([1]);
+    expect(checkProviderTable({ providers, problems: [] })).toEqual({ ok: true, value: { providers, problems: [] } });
+    const without = providers.map(({ api: _, ...rest }) => rest);
+    expect(checkProviderTable({ providers: without, problems: [] })).toEqual({ ok: false, reason: expect.stringContaining('api') });
+  });
+
   it('is total, and what it gives passes the check of overlayd', () => {
     fc.assert(
       fc.property(fc.array(fc.jsonValue()), (providers) => {

@@ -1,8 +1,6 @@
 // Where Node.js keeps compiled JavaScript between runs: a folder that nobody but us can write, or none.
-
-// Not imported: an ES module that imports node:fs makes Node.js load all that is in it, 5 ms of a start.
-const { lstatSync, mkdirSync } = process.getBuiltinModule('node:fs');
-const { enableCompileCache } = process.getBuiltinModule('node:module');
+const { lstatSync, mkdirSync } = require('node:fs');
+const { enableCompileCache } = require('node:module');
 
 // Never Node's default under /tmp: a root process would load what any user has put there.
 const folderOf = (uid, env) => {
@@ -12,7 +10,7 @@ const folderOf = (uid, env) => {
 };
 
 /** Turns the cache on where that is safe; a start without it is only slower, so no trouble with the folder is reported. */
-export function useCompileCache() {
+exports.useCompileCache = () => {
   const uid = process.geteuid();
   const folder = folderOf(uid, process.env);
   if (folder === undefined) return;
@@ -23,4 +21,4 @@ export function useCompileCache() {
   } catch {
     // A read-only or missing home: go on without.
   }
-}
+};

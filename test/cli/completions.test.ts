@@ -1,0 +1,121 @@
+// Completion: the files are of the commands as they are, and bash offers what overlayadm answers.
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { completions, surface } from '../../tools/completions.mjs';
+import { temporaryFolder } from '../helpers/temporary.ts';
+
+const folder = fileURLToPath(new URL('../../completions', import.meta.url));
+const base = temporaryFolder();
+
+// What overlayadm answers; any other question is written down, and has no answer.
+const FAKE = `#!/bin/sh
+case "$*" in
+  'show-overlay -p -o link') printf 'overlay0\\noverlay0\\nnet1\\n' ;;
+  'show-overlay -f -p -o link') printf 'overlay0\\nnet1\\nsaved2\\n' ;;
+  'show-vnic -p -o link') printf 'vnic0\\nvnic1\\n' ;;
+  'show-link -p -o link') printf 'overlay0\\nnet1\\nvnic0\\nvnic1\\n' ;;
+  'show-plugins -p -o name') printf 'vxlan\\nfiles\\n' ;;
+  'show-plugins -p -o kind,name') printf 'encap:vxlan\\nlookup:direct\\nlookup:files\\n' ;;
+  'show-plugins -p -o kind,name,properties')
+    printf 'encap:vxlan:vxlan/listen_ip,vxlan/listen_port\\nlookup:direct:direct/dest_ip\\nlookup:files:files/config\\nlookup:broken:?\\n' ;;
+  'show-linkprop -c -o property') printf 'mtu\\nfiles/config\\nmtu\\n' ;;
+  'plugins') printf 'PACKAGE   VERSION\\nouter     1.0.0\\n' ;;
+  *) echo "$*" >> ${base}/unknown ;;
+esac
+echo 'overlayadm: warning: of no interest' >&2
+`;
+
+/** What bash would put in place of the last word, for each line; the cursor is at its end. */
+function offered(lines: readonly string[]): string[][] {
+  const bin = join(base, 'bin');
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(join(bin, 'overlayadm'), FAKE);
+  chmodSync(join(bin, 'overlayadm'), 0o755);
+  const script = `source "$1"; shift
+for COMP_LINE; do COMP_POINT=\${#COMP_LINE}; COMPREPLY=(); _overlayadm; printf '%s\\n' "\${COMPREPLY[@]}" | sort | tr '\\n' ' '; echo; done`;
+  const env = { PATH: `${bin}:${process.env.PATH}`, LC_ALL: 'C' };
+  const args = ['--norc', '-c', script, 'bash', join(folder, 'overlayadm.bash'), ...lines];
+  const stdout = execFileSync('bash', args, { env, encoding: 'utf8', cwd: base, stdio: ['ignore', 'pipe', 'inherit'] });
+  return stdout
+    .slice(0, -1)
+    .split('\n')
+    .map((line) => line.split(' ').filter((word) => word !== ''));
+}
+
+const hasShell = (name: string): boolean => {
+  try {
+    execFileSync(name, ['-c', 'true'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+it('the files are what tools/completions.mjs makes of the commands', async () => {
+  for (const [name, text] of await completions()) expect(readFileSync(join(folder, name), 'utf8'), name).toBe(text);
+});
+
+describe('bash', () => {
+  it('offers every command and every option of it', async () => {
+    const commands = await surface();
+    const [first = [], second = [], ...options] = offered([
+      'overlayadm ',
+      'overlayadm plugins ',
+      ...commands.map(({ command }) => `overlayadm ${command} -`),
+    ]);
+    const names = commands.map(({ command }) => command);
+    expect(first).toEqual([...names.filter((name) => !name.includes(' ')), 'help', '--help', '--version'].sort());
+    expect(second).toEqual(names.flatMap((name) => name.split(' ')[1] ?? []).sort());
+    const wanted = commands.map(({ flags }) => [
+      ...flags.flatMap(({ name, char }) => [`--${name}`, ...(char === undefined ? [] : [`-${char}`])]),
+      '--help',
+    ]);
+    expect(options).toEqual(wanted.map((words) => words.sort()));
+  });
+
+  const cases: readonly (readonly [string, readonly string[]])[] = [
+    ['show-ov', ['show-overlay']],
+    ['help set', ['set-linkprop']],
+    ['create-overlay -e ', ['vxlan']],
+    ['create-overlay --search f', ['files']],
+    ['create-overlay -e vxlan -s files -v 23 -p ', ['datapath=', 'files/config=', 'mtu=', 'vxlan/listen_ip=', 'vxlan/listen_port=']],
+    ['create-overlay -e vxlan -s direct -p d', ['datapath=', 'direct/dest_ip=']],
+    // Only what stands after the last word break of readline is replaced: after = or :, not after a comma.
+    ['create-overlay -e vxlan -p mtu=1400,vxlan/listen_i', ['1400,vxlan/listen_ip=']],
+    ['create-overlay -e vxlan -p vxlan/listen_ip=fd00::1,m', ['1,mtu=']],
+    ['create-overlay -v ', []],
+    ['create-vnic -l ', ['net1', 'overlay0']],
+    ['create-vnic -l overlay0 -p n', ['netns=']],
+    ['delete-overlay ', ['net1', 'overlay0', 'saved2']],
+    ['delete-vnic -t vnic', ['vnic0', 'vnic1']],
+    ['modify-overlay -f o', ['overlay0']],
+    ['modify-overlay -d ', []],
+    ['set-linkprop -p ', ['files/config=', 'mtu=']],
+    ['set-linkprop -p mtu=1400 ', ['net1', 'overlay0', 'vnic0', 'vnic1']],
+    ['reset-linkprop -p mtu,f', ['mtu,files/config']],
+    ['show-overlay s', ['saved2']],
+    ['show-link v', ['vnic0', 'vnic1']],
+    ['show-vnic -l n', ['net1']],
+    ['show-plugins ', ['files', 'vxlan']],
+    ['up-overlay saved', ['saved2']],
+    ['plugins u', ['uninstall', 'update']],
+    ['plugins uninstall ', ['outer']],
+    ['plugins link b', ['bin']],
+    ['nonsense ', []],
+  ];
+
+  it('offers names that overlayadm has', () => {
+    const found = offered(cases.map(([line]) => `overlayadm ${line}`));
+    expect(cases.map(([line], index) => [line, found[index]])).toEqual(cases);
+    expect(() => readFileSync(join(base, 'unknown'))).toThrow('ENOENT');
+  });
+});
+
+describe.each(['zsh', 'fish'])('%s', (shell) => {
+  it.skipIf(!hasShell(shell))('can read its file', () => {
+    execFileSync(shell, ['-n', join(folder, `overlayadm.${shell}`)], { stdio: ['ignore', 'ignore', 'inherit'] });
+  });
+});
