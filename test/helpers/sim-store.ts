@@ -6,6 +6,8 @@ import type { OpenFile, SimIo } from './sim-io.ts';
 export class SimStore implements DescriptorStore {
   readonly #io: SimIo;
   readonly #held = new Map<string, OpenFile>();
+  /** What a service manager would show. */
+  readonly told: string[] = [];
   /** What this overlayd has not taken yet of what was held when it started. */
   #inherited = new Map<string, OpenFile>();
 
@@ -60,6 +62,7 @@ export class SimStore implements DescriptorStore {
       forget: (name) => this.forget(name),
       names: () => this.left,
       discard: (name) => this.forget(name),
+      tell: (state) => void this.told.push(state),
     };
   }
 }

@@ -17,6 +17,7 @@ import { Vnics } from '../overlay/vnics.ts';
 import { serve } from '../rpc/server.ts';
 import type { Clock } from '../util/clock.ts';
 import { type Directories, socketPath } from '../util/directories.ts';
+import { STATUS_MS } from '../util/limits.ts';
 import type { Log } from '../util/log.ts';
 import { Unwind } from '../util/unwind.ts';
 import { checkFormat, compileHeader } from '../wire/header-format.ts';
@@ -26,6 +27,7 @@ import { frameDoor } from './frames.ts';
 import { makeHandlers } from './handlers.ts';
 import type { HeldStore } from './held-descriptors.ts';
 import { groupId, READERS, roleOf } from './roles.ts';
+import { CONTROL, statusLine } from './service-manager.ts';
 import { SnapshotDirectory } from './snapshot-files.ts';
 
 export interface DaemonParts {
@@ -52,6 +54,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const { directories, version, clock, log, io, kernel, hosts, store } = parts;
   const report = (error: unknown): void => log.error({ error: messageOf(error) }, 'clean-up failed');
   await using unwind = new Unwind(report);
+  const control = store.take(CONTROL);
   unwind.add(() => kernel.close());
   unwind.add(() => hosts.stop());
   // Made below; the engine has nothing to say before there is a port.
@@ -108,6 +111,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const gid = groupId(READERS);
   const server = await serve({
     path: socketPath(directories),
+    ...(control === undefined ? {} : { fd: control }),
     ...(gid === undefined ? {} : { gid }),
     handlers: makeHandlers({ overlays, vnics, hosts, kernel, records, version, change }),
     log,
@@ -116,6 +120,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     roleOf: (credentials) => roleOf(credentials, own),
   });
   unwind.add(() => server.close());
+  unwind.add(tellStatus(overlays, store, clock));
   // Discovery takes longer than all the rest; the first create need not wait for it.
   hosts.providers().catch((error) => log.error({ error: messageOf(error) }, 'plugins cannot be listed'));
   const undo = unwind.keep();
@@ -136,4 +141,19 @@ async function configured(directories: Directories, plugins: readonly PluginName
   const wrong = checkConfiguredNames(defaults, plugins, path);
   if (wrong !== undefined) throw wrong;
   return defaults;
+}
+
+/** Tells the service manager how many overlays there are and how they are, whenever that is another number. @returns how to end it */
+function tellStatus(overlays: Overlays, store: HeldStore, clock: Clock): () => void {
+  let told = '';
+  const tell = (): void => {
+    const names = overlays.allNames();
+    const degraded = names.filter((name) => !overlays.has(name) || overlays.get(name).health.report() !== undefined);
+    const line = statusLine(names.length, degraded.length);
+    if (line !== told) store.tell(line);
+    told = line;
+  };
+  tell();
+  const timer = clock.every(STATUS_MS, tell);
+  return () => timer.cancel();
 }

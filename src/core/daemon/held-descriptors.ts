@@ -45,6 +45,8 @@ export interface HeldStore extends DescriptorStore {
   names(): readonly string[];
   /** What nobody takes goes. */
   discard(name: string): void;
+  /** Lines of sd_notify(3), for whoever shows them. Never throws. */
+  tell(state: string): void;
 }
 
 export class HeldDescriptors implements HeldStore {
@@ -83,7 +85,8 @@ export class HeldDescriptors implements HeldStore {
   }
 
   keep(name: string, fd: number): void {
-    this.tell(`FDSTORE=1\nFDNAME=${name}`, [fd]);
+    // systemd would drop a device that reports an error, as a TAP does whose link is down.
+    this.tell(`FDSTORE=1\nFDNAME=${name}\nFDPOLL=0`, [fd]);
   }
 
   forget(name: string): void {
@@ -96,7 +99,6 @@ export class HeldDescriptors implements HeldStore {
     this.forget(name);
   }
 
-  /** Lines of sd_notify(3). Never throws. */
   tell(state: string, descriptors: readonly number[] = []): void {
     try {
       if (this.#holder.kind === 'keeper') this.#io.notifyOver(this.#holder.fd, state, descriptors);

@@ -21,6 +21,7 @@ import { holderOfUdpPort } from './ports.ts';
 import { mtuOf, routeTo } from './routes.ts';
 import { isolateInterface } from './sysctl.ts';
 import type { KernelNetwork, LinkInfo, LinkStatistics, OverlayLinkOptions, UpperLink, VnicSpec } from './types.ts';
+import { announceMark } from './uevent.ts';
 import { attachTags, type BpfIo, type TagPlace, tagOf } from './vlan-hooks.ts';
 
 export interface LinuxKernelParts {
@@ -98,6 +99,7 @@ export class LinuxKernel implements KernelNetwork {
       isolateInterface(name);
       this.#isolation.add(name);
       setLink(this.#route, link, { up: true });
+      announceMark(name, link.index);
       return this.#existing(name, undefined);
     } catch (error) {
       if (!alreadyIsolated) this.#isolation.remove(name);
@@ -139,6 +141,7 @@ export class LinuxKernel implements KernelNetwork {
         if (vid !== undefined) attachTags(this.#tagPlace(socket, made, netns), vid, this.#tcx);
         setLink(socket, made, { alias: this.#mark(name) });
         if (vid !== undefined) setLink(socket, made, { up: true });
+        if (netns === undefined) announceMark(name, made.index);
         return getLink(socket, name, this.#stateId) ?? made;
       } catch (error) {
         deleteLink(socket, made);

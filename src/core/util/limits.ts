@@ -294,3 +294,5 @@ export const RESTORE_HOLD_MS = 2000;
 /** How long their holder may take to let go of a socket of an overlay that was deleted, ms; and how often it is tried, ms. */
 export const LET_GO_TIMEOUT_MS = 2000;
 export const LET_GO_POLL_MS = 5;
+/** How often the line that `systemctl status overlayd` shows is looked at, ms. */
+export const STATUS_MS = 2000;
