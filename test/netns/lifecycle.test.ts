@@ -112,8 +112,10 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
     }
 
     async function isBack(blue: Namespace): Promise<void> {
-      expect(await ours.mustOverlayadm('show-overlay', '-f')).toMatchObject({ stdout: expect.stringMatching(/overlay0 +ONLINE/) });
+      expect((await ours.mustOverlayadm('show-overlay', '-f')).stdout).toContain('overlay0');
       expect(await daemonsIn(ours)).toEqual([ours.daemonPid()]);
+      const online = async (): Promise<boolean> => /overlay0 +ONLINE/.test((await ours.mustOverlayadm('show-overlay', '-f')).stdout);
+      await waitFor(online, PATIENCE_MS, 'the overlay to be online');
       await waitFor(() => carrierOf(blue, 'vnic0'), PATIENCE_MS, 'the VNIC to have its carrier');
     }
 

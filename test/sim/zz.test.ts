@@ -1,5 +1,5 @@
 // overlayd is started again, in order or not: frames to known targets are not lost, what is known stays known, and what cannot be had is kept and said.
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Destination, defineProperties, type LookupAnswer, type LookupHost, type LookupPlugin, type MacAddress } from '@overlayadm/api';
@@ -89,18 +89,20 @@ function foreignTap(host: SimHost, name: string): () => void {
 
 /** What cannot be restored is tried again. */
 async function retried(host: SimHost): Promise<void> {
-  await host.pass(RESTORE_RETRY_MS, RESTORE_RETRY_MS);
+  appendFileSync('/tmp/zz.log', JSON.stringify(['A pass', host.clock.now()]) + '\n');
+  await host.clock.advance(5000);
+  appendFileSync('/tmp/zz.log', JSON.stringify(['B advanced', host.clock.now()]) + '\n');
   for (let i = 0; i < 10; i++) {
     await host.turns(10);
     await sleep(1);
   }
+  appendFileSync('/tmp/zz.log', JSON.stringify(['C turned']) + '\n');
 }
-
-/** What is tried again is there in the end. */
 async function restored(host: SimHost, name = 'overlay0'): Promise<void> {
   for (let tries = 0; !(await host.names()).includes(name); tries++) {
+    appendFileSync('/tmp/zz.log', JSON.stringify(['D', tries]) + '\n');
     if (tries === 20) throw new Error('it was never restored');
-    console.log('retrying', tries, host.clock.timers); await retried(host);
+    await retried(host);
   }
 }
 
@@ -631,45 +633,27 @@ describe('an overlay that cannot be restored', () => {
     async (_what, text, reason) => {
       const underlay = new SimUnderlay();
       const host = await start(new Directory(), underlay);
-      console.log('step 1', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       await host.create('overlay0', 'direct', 7, toSecond);
-      console.log('step 2', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       await host.stop();
-      console.log('step 3', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       const record = readFileSync(recordOf(host, 'run'));
-      console.log('step 4', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       writeFileSync(recordOf(host, 'run'), text);
-      console.log('step 5', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       send(host, 9, 'waits');
-      console.log('step 6', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       await host.start();
-      console.log('step 7', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       expect([await host.names(), await host.call('overlay.names', { saved: true })]).toEqual([[], ['overlay0']]);
-      console.log('step 8', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       expect(await health(host)).toMatchObject({
         status: 'DEGRADED',
         details: expect.stringContaining(reason),
         advice: expect.stringContaining('delete-overlay overlay0'),
       });
-      console.log('step 9', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       expect(readFileSync(recordOf(host, 'run'), 'utf8')).toBe(text);
-      console.log('step 10', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       await host.pass(RESTORE_RETRY_MS, RESTORE_RETRY_MS);
-      console.log('step 11', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       expect(readFileSync(recordOf(host, 'run'), 'utf8')).toBe(text);
-      console.log('step 12', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       expect([...host.kernel.known.keys()]).toEqual(['overlay0']);
-      console.log('step 13', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       writeFileSync(recordOf(host, 'run'), record);
-      console.log('step 14', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       await host.pass(RESTORE_RETRY_MS, RESTORE_RETRY_MS);
-      console.log('step 15', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       await until(host, () => sentTo(underlay).length > 0);
-      console.log('step 16', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       expect(await host.names()).toEqual(['overlay0']);
-      console.log('step 17', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
       expect(await health(host)).toMatchObject({ status: 'ONLINE' });
-      console.log('step 18', Math.round(performance.now()), host.kernel.known.size, host.store.names.join(), host.clock.timers);
     },
   );
 

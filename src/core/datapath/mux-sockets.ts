@@ -163,7 +163,7 @@ export class MuxSockets {
     unwind.add(() => this.#giveBack(facts, receive));
     const send: number[] = [];
     while (send.length < SEND_SOCKETS) {
-      const socket = this.#bindSource(listenIp);
+      const socket = this.#bindSource(spec.encap, listenIp);
       unwind.add(() => io.close(socket));
       send.push(socket);
     }
@@ -206,13 +206,16 @@ export class MuxSockets {
     }
   }
 
-  #bindSource(listenIp: IpAddress): number {
+  #bindSource(encap: string, listenIp: IpAddress): number {
     for (let tries = 1; ; tries++) {
       const port = SOURCE_PORTS.min + Math.floor(this.#parts.random() * (SOURCE_PORTS.max - SOURCE_PORTS.min + 1));
       try {
         return this.#udp(listenIp, port, true);
       } catch (error) {
-        if ((error as SystemError).code !== 'EADDRINUSE') throw error;
+        const { code } = error as SystemError;
+        // The receiving socket may have outlived its address, with the overlayd before us.
+        if (code === 'EADDRNOTAVAIL') throw addressNotHere(encap, listenIp, error);
+        if (code !== 'EADDRINUSE') throw error;
         if (tries === MAX_PORT_TRIES) throw noSourcePort(listenIp, MAX_PORT_TRIES, error);
       }
     }

@@ -59,11 +59,17 @@ function carries(have: HostAddress, ip: IpAddress): boolean {
 export const hasAddress = (addresses: readonly HostAddress[], ip: IpAddress): boolean =>
   ipScope(ip) === 'unspecified' || addresses.some((address) => carries(address, ip));
 
-/** See KernelNetwork.routeMtu(). */
-export function routeMtu(addresses: readonly HostAddress[], links: readonly LinkInfo[], ip: IpAddress): number | undefined {
+/** Indexes of the links that have the address; for an unspecified one, that have any of its family. */
+export function carriersOf(addresses: readonly HostAddress[], ip: IpAddress): ReadonlySet<number> {
   const anywhere = ipScope(ip) === 'unspecified';
   const carriers = addresses.filter((address) => (anywhere ? ipFamily(address.ip) === ipFamily(ip) : carries(address, ip)));
-  const indexes = new Set(carriers.map((address) => address.linkIndex));
+  return new Set(carriers.map((address) => address.linkIndex));
+}
+
+/** See KernelNetwork.routeMtu(). `links`: those of carriersOf() at least. */
+export function routeMtu(addresses: readonly HostAddress[], links: readonly LinkInfo[], ip: IpAddress): number | undefined {
+  const anywhere = ipScope(ip) === 'unspecified';
+  const indexes = carriersOf(addresses, ip);
   const mtus = links
     .filter((link) => indexes.has(link.index) && (!anywhere || (link.up && !link.loopback && link.mark === undefined)))
     .map((link) => link.mtu);

@@ -2,8 +2,8 @@
 import { constants } from 'node:os';
 import { type IpAddress, type IpFamily, OverlayError } from '@overlayadm/api';
 import { MAX_LINK_NAME_BYTES } from '../util/limits.ts';
-import { hasAddress, listAddresses, routeMtu } from './addresses.ts';
-import { addMacvlan, deleteLink, getLink, getStatistics, listLinks, setLink } from './links.ts';
+import { carriersOf, hasAddress, listAddresses, routeMtu } from './addresses.ts';
+import { addMacvlan, deleteLink, getLink, getLinkAt, getStatistics, listLinks, setLink, withoutQdisc } from './links.ts';
 import { formatMark } from './marks.ts';
 import {
   namespaceId,
@@ -31,6 +31,9 @@ export interface LinuxKernelParts {
   /** False: VLAN tags as on a kernel before 6.6, which has no TCX. */
   readonly tcx?: boolean;
 }
+
+/** Links up to this number are read one by one. */
+const FEW_LINKS = 16;
 
 /** The name of an object for an error message. */
 const at = (name: string, netns: string | undefined): string => (netns === undefined ? name : `${name} in network namespace ${netns}`);
@@ -98,6 +101,7 @@ export class LinuxKernel implements KernelNetwork {
       this.#withoutIpv6Addresses(link);
       isolateInterface(name);
       this.#isolation.add(name);
+      if (!link.up) withoutQdisc(this.#route, link);
       setLink(this.#route, link, { up: true });
       announceMark(name, link.index);
       return this.#existing(name, undefined);
@@ -177,12 +181,14 @@ export class LinuxKernel implements KernelNetwork {
   }
 
   routeMtu(ip: IpAddress): number | undefined {
-    return routeMtu(listAddresses(this.#route), this.links(), ip);
+    const addresses = listAddresses(this.#route);
+    return routeMtu(addresses, this.#linksAt(carriersOf(addresses, ip)), ip);
   }
 
   mtuTo(from: IpAddress, to: IpAddress): number | undefined {
     try {
-      return mtuOf(routeTo(this.#route, from, to), this.links());
+      const route = routeTo(this.#route, from, to);
+      return mtuOf(route, this.#linksAt(new Set(route === undefined ? [] : [route.linkIndex])));
     } catch {
       return undefined;
     }
@@ -226,6 +232,12 @@ export class LinuxKernel implements KernelNetwork {
   /** Also by another name. */
   #find(name: string, netns: string | undefined): LinkInfo | undefined {
     return this.#in(netns, (socket) => getLink(socket, name, this.#stateId));
+  }
+
+  /** Read one by one where they are few, because a host may have thousands of others. */
+  #linksAt(indexes: ReadonlySet<number>): readonly LinkInfo[] {
+    if (indexes.size > FEW_LINKS) return this.links();
+    return [...indexes].flatMap((index) => getLinkAt(this.#route, index, this.#stateId) ?? []);
   }
 
   #existing(name: string, netns: string | undefined): LinkInfo {

@@ -22,6 +22,7 @@ import {
   RTM,
 } from './netlink/rtnetlink.ts';
 import type { NetlinkSocket } from './netlink/socket.ts';
+import { encodeNoQueue, RTM_TC } from './netlink/traffic-control.ts';
 import type { LinkInfo, LinkStatistics, VxlanInfo } from './types.ts';
 
 const skipStatistics = (): Uint8Array => host.attribute(IFLA.extMask, host.u32(RTEXT_FILTER_SKIP_STATS));
@@ -68,6 +69,17 @@ export function readLink(message: NetlinkMessage, stateId: string): LinkInfo | u
     lowerNetnsId: host.readI32(attributes.get(IFLA.linkNetnsId)),
     ...(kind === 'vxlan' ? { vxlan: vxlanOf(host.readAttributes(info.get(IFLA_INFO.data))) } : {}),
   };
+}
+
+/** The link of this index; undefined when there is none. */
+export function getLinkAt(socket: NetlinkSocket, index: number, stateId: string): LinkInfo | undefined {
+  try {
+    const answers = socket.request({ subject: `link ${index}`, action: 'be read' }, RTM.getLink, 0, ifinfomsg({ index }), skipStatistics());
+    return answers.map((answer) => readLink(answer, stateId)).find((link) => link !== undefined);
+  } catch (error) {
+    if (OverlayError.is(error) && error.code === 'LINK_NOT_FOUND') return undefined;
+    throw error;
+  }
 }
 
 /** The link of this name or other name (IFLA_ALT_IFNAME); undefined when there is none. */
@@ -150,6 +162,21 @@ export function encodeChanges(changes: LinkChanges): Uint8Array[] {
 export function setLink(socket: NetlinkSocket, link: Pick<LinkInfo, 'name' | 'index'>, changes: LinkChanges): void {
   const header = ifinfomsg({ index: link.index, ...changedFlags(changes) });
   socket.request({ subject: link.name, action: 'be changed' }, RTM.setLink, 0, header, ...encodeChanges(changes));
+}
+
+/**
+ * The queue of a TAP is the one that its reader takes frames from. Without this the kernel makes one more for each of the 256 transmit
+ * queues that a TAP may have, three times txqueuelen long: 25 MB for every overlay (net/sched/sch_generic.c, attach_default_qdiscs(),
+ * pfifo_fast_init()). Only for a link that is down: on one that is up frames would be lost meanwhile. A kernel that has no such
+ * qdisc, or no traffic control at all, goes without.
+ */
+export function withoutQdisc(socket: NetlinkSocket, { name, index }: Pick<LinkInfo, 'name' | 'index'>): void {
+  try {
+    socket.request({ subject: name, action: 'be given its qdisc' }, RTM_TC.newQdisc, NLM_F.create | NLM_F.replace, ...encodeNoQueue(index));
+  } catch (error) {
+    const { errno } = OverlayError.is(error) ? error.details : {};
+    if (errno !== constants.errno.EOPNOTSUPP && errno !== constants.errno.ENOENT) throw error;
+  }
 }
 
 export interface MacvlanSpec {

@@ -1,6 +1,6 @@
-// Which plugins are there: asks `varpd --list`, and falls back to the bundled ones when that fails.
+// Which plugins are there: asks `varpd --list`, and reads what is noted of them when that fails.
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { messageOf } from '@overlayadm/api';
 import { LIST_TIMEOUT_MS, MAX_LIST_BYTES } from '../util/limits.ts';
@@ -22,11 +22,20 @@ export interface Discovery {
 
 const BUNDLED = '@overlayadm/plugin-';
 
+/** What `overlayadm plugins` has noted, in the package.json of the data directory. @throws Error when that cannot be read */
+function notedPlugins(dataDir: string): readonly { readonly root?: unknown; readonly name?: unknown }[] {
+  const file = join(dataDir, 'package.json');
+  if (!existsSync(file)) return [];
+  const { oclif } = JSON.parse(readFileSync(file, 'utf8')) as { oclif?: { plugins?: readonly object[] } };
+  return oclif?.plugins ?? [];
+}
+
 /** Folders outside the data directory that were linked, as far as its package.json can be read; what is wrong with it the list says. */
 function linkedFolders(dataDir: string): readonly string[] {
   try {
-    const { oclif } = JSON.parse(readFileSync(join(dataDir, 'package.json'), 'utf8')) as { oclif: { plugins: readonly { root?: unknown }[] } };
-    return oclif.plugins.map(({ root }) => root).filter((root) => typeof root === 'string' && existsSync(root)) as string[];
+    return notedPlugins(dataDir)
+      .map(({ root }) => root)
+      .filter((root) => typeof root === 'string' && existsSync(root)) as string[];
   } catch {
     return [];
   }
@@ -78,14 +87,27 @@ function runList(discovery: Discovery): Promise<string> {
   return promise;
 }
 
-/** The plugins that come with us, read without oclif. */
-export function bundledProviders(root: string): ProviderTable {
+/** The folders of packages by name; undefined for one that is not there. */
+type Folders = ReadonlyMap<string, string | undefined>;
+
+function bundledFolders(root: string): Folders {
+  const names = Object.keys((readManifest(root).dependencies ?? {}) as object).filter((name) => name.startsWith(BUNDLED));
+  return new Map(names.map((name) => [name, findDependency(root, name)]));
+}
+
+function installedFolders(dataDir: string): Folders {
+  const folderOf = (root: unknown, name: string): string | undefined => {
+    const folder = typeof root === 'string' ? root : join(dataDir, 'node_modules', name);
+    return existsSync(join(folder, 'package.json')) ? realpathSync(folder) : undefined;
+  };
+  return new Map(notedPlugins(dataDir).map(({ root, name }) => [String(name), folderOf(root, String(name))]));
+}
+
+function readProviders(folders: Folders): ProviderTable {
   const packages: InstalledPackage[] = [];
   const problems: string[] = [];
-  const names = Object.keys((readManifest(root).dependencies ?? {}) as object).filter((name) => name.startsWith(BUNDLED));
-  for (const name of names) {
+  for (const [name, folder] of folders) {
     try {
-      const folder = findDependency(root, name);
       if (folder === undefined) problems.push(`plugin ${name}: left out, it is not installed`);
       else packages.push({ root: folder, manifest: readManifest(folder) });
     } catch (error) {
@@ -96,6 +118,26 @@ export function bundledProviders(root: string): ProviderTable {
   return { providers: table.providers, problems: [...problems, ...table.problems] };
 }
 
+/** The plugins that come with us, read without oclif. */
+export const bundledProviders = (root: string): ProviderTable => readProviders(bundledFolders(root));
+
+/**
+ * Without oclif, because that imports commands of packages that have no manifest, and one that loops must not hide the others.
+ * What is read is data only. `why`: why oclif was of no use.
+ */
+function providersWithoutOclif({ root, dataDir }: Discovery, why: string): ProviderTable {
+  try {
+    const table = readProviders(new Map([...bundledFolders(root), ...installedFolders(dataDir)]));
+    return {
+      providers: table.providers,
+      problems: [`plugins in ${dataDir}: a command of one of them may be broken, listing them failed: ${why}`, ...table.problems],
+    };
+  } catch {
+    const table = bundledProviders(root);
+    return { providers: table.providers, problems: [`plugins in ${dataDir}: all left out, listing them failed: ${why}`, ...table.problems] };
+  }
+}
+
 /** Never rejects: what could not be found out is a problem in the table. */
 export async function discoverProviders(discovery: Discovery): Promise<ProviderTable> {
   try {
@@ -103,9 +145,7 @@ export async function discoverProviders(discovery: Discovery): Promise<ProviderT
     if (checked.ok) return checked.value;
     throw new Error(`it printed no table of providers (${checked.reason})`);
   } catch (error) {
-    const bundled = bundledProviders(discovery.root);
-    const problem = `plugins in ${discovery.dataDir}: all left out, listing them failed: ${messageOf(error)}`;
-    return { providers: bundled.providers, problems: [problem, ...bundled.problems] };
+    return providersWithoutOclif(discovery, messageOf(error));
   }
 }
 

@@ -203,8 +203,8 @@ export const FILE_CHUNK_BYTES = 512 * 1024;
 export const MAX_HOST_UNREAD_BYTES = 32 * 1024 * 1024;
 /** How long a plugin host may take to import its plugin, and one call or start() of an instance may take, ms. */
 export const HOST_CALL_TIMEOUT_MS = 20_000;
-/** How long `varpd --list` may take before only the bundled plugins are offered, ms, and how much it may print, bytes. */
-export const LIST_TIMEOUT_MS = 20_000;
+/** How long `varpd --list` may take before plugins are read without oclif, ms, and how much it may print, bytes. It takes 0.5 s. */
+export const LIST_TIMEOUT_MS = 8000;
 export const MAX_LIST_BYTES = 4 * 1024 * 1024;
 /** A ping is sent this often, ms; a host that sent nothing for so many pings in a row hangs. Counted, because a sleeping machine is no hang. */
 export const HOST_PING_INTERVAL_MS = 1000;

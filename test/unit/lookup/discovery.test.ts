@@ -75,11 +75,41 @@ skipUnless({ commands: ['setpriv'] })('discoverProviders', () => {
     expect(problems).toEqual([expect.stringMatching(/JSON/)]);
   });
 
-  it('offers the bundled plugins when the list takes too long, and says what was left out', async () => {
+  it('reads what is installed and linked when the list takes too long, and says what is wrong', async () => {
+    const folder = dataDir(
+      link(SLOW),
+      { type: 'user', name: 'overlayadm-test-evil', tag: 'latest' },
+      { type: 'user', name: 'absent', tag: 'latest' },
+    );
+    cpSync(resolve('test/fixtures/plugins/evil'), join(folder, 'node_modules', 'overlayadm-test-evil'), { recursive: true });
+    const { providers, problems } = await discoverProviders({ ...systemDiscovery(folder), timeout: 1 });
+    expect(providers.map(({ kind, name }) => `${kind} ${name}`).sort()).toEqual([...BUNDLED, 'lookup evil', 'lookup slow'].sort());
+    expect(problems).toEqual([
+      expect.stringContaining(`plugins in ${folder}: a command of one of them may be broken, listing them failed: ended by SIGKILL`),
+      'plugin absent: left out, it is not installed',
+    ]);
+  });
+
+  it('offers the bundled plugins when nothing can be read, and says what was left out', async () => {
     const folder = dataDir(link(SLOW));
+    writeFileSync(join(folder, 'package.json'), '{ this is no JSON');
     const { providers, problems } = await discoverProviders({ ...systemDiscovery(folder), timeout: 1 });
     expect(providers.map(({ kind, name }) => `${kind} ${name}`)).toEqual(BUNDLED);
     expect(problems).toEqual([expect.stringContaining(`plugins in ${folder}: all left out`)]);
+  });
+
+  it('is not stopped by a command module without a manifest that loops: the others are there', async () => {
+    const root = join(temporaryFolder(), 'overlayadm-test-loop');
+    mkdirSync(join(root, 'commands'), { recursive: true });
+    const manifest = { name: 'overlayadm-test-loop', version: '1.0.0', type: 'module', oclif: { commands: './commands' } };
+    writeFileSync(join(root, 'package.json'), JSON.stringify(manifest));
+    writeFileSync(join(root, 'commands', 'x.js'), 'for (;;);');
+    const { providers, problems } = await discoverProviders({
+      ...systemDiscovery(dataDir(link(root, 'overlayadm-test-loop'), link(SLOW))),
+      timeout: 2000,
+    });
+    expect(providers.map(({ kind, name }) => `${kind} ${name}`)).toEqual([...BUNDLED, 'lookup slow']);
+    expect(problems).toEqual([expect.stringContaining('after 2000 ms at most')]);
   });
 
   it('lets commands of a plugin run with no right but to read', async () => {

@@ -1,4 +1,4 @@
-// Numbers of traffic control that we use: the qdisc `clsact` and the classifier `bpf` (include/uapi/linux/{rtnetlink,pkt_sched,pkt_cls}.h).
+// Numbers of traffic control that we use: the qdiscs `clsact` and `noqueue`, and the classifier `bpf` (include/uapi/linux/{rtnetlink,pkt_sched,pkt_cls}.h).
 import { be16, concat, cString, host } from './message.ts';
 import { AF } from './rtnetlink.ts';
 
@@ -11,6 +11,8 @@ const TCA_BPF_FLAG_ACT_DIRECT = 1;
 
 /** TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS: the two lists of filters that the qdisc has. */
 const CLSACT = { parent: 0xffff_fff1, handle: 0xffff_0000, ingress: 0xffff_fff2, egress: 0xffff_fff3 } as const;
+/** TC_H_ROOT. */
+const ROOT = 0xffff_ffff;
 const FIRST_PRIORITY = 1;
 const ETH_P_ALL = 3;
 
@@ -27,6 +29,9 @@ export const encodeClsact = (index: number): Uint8Array[] => [
   tcmsg(index, CLSACT.handle, CLSACT.parent),
   host.attribute(TCA.kind, cString('clsact')),
 ];
+
+/** Of RTM_NEWQDISC: the link takes frames at once, or not at all. */
+export const encodeNoQueue = (index: number): Uint8Array[] => [tcmsg(index, 0, ROOT), host.attribute(TCA.kind, cString('noqueue'))];
 
 /** tcm_info is one number of the machine's order: the priority above, the protocol, itself in network order, below (TC_H_MAKE). */
 function filterInfo(): Uint8Array {
