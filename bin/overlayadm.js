@@ -1,4 +1,4 @@
-// Starts one command of overlayadm by oclif; overlayadm.cjs comes first. Commands of installed plugins are known only when the word is none of ours.
+// Starts one command of overlayadm by oclif, from many files; overlayadm.cjs comes first. Commands of installed plugins are known only when the word is none of ours.
 import './node-version.cjs';
 
 const { useCompileCache } = await import('./compile-cache.cjs');
@@ -10,10 +10,7 @@ process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 
 const root = import.meta.dirname.replace(/\/bin$/, '');
 const words = process.argv.slice(2);
 
-// We checked the version ourselves; and plugins are kept in one place for everybody, not per user as oclif would.
-process.env.OCLIF_DISABLE_ENGINE_WARNING = '1';
-process.env.OVERLAYADM_DATA_DIR ||= '/var/lib/overlayadm/plugins';
-
+await import('./environment.cjs');
 const { runCli } = await import('../dist/core/cli/main.js');
 const { isOurs } = await import('./our-commands.js');
 // An installed plugin may have a hook that runs on every command; ours, which root runs, must not load it.

@@ -1,4 +1,4 @@
-// Builds everything that is not there or not up to date: addon and keeper, TypeScript, thin path, list of commands. Also runs during `npm ci`,
+// Builds everything that is not there or not up to date: addon and keeper, TypeScript, bundles, list of commands. Also runs during `npm ci`,
 // under whatever Node.js the machine has.
 import { existsSync, readFileSync, unlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -48,11 +48,13 @@ function writeManifest() {
   step('oclif.manifest.json', run(node, ['tools/manifest.mjs']));
 }
 
-/** What the thin path is made of, besides Node.js. */
-function bundleThinPath() {
-  const inputs = ['dist/core/cli', 'dist/core/rpc', 'dist/core/util', 'plugins/api/dist'].flatMap((folder) => filesBelow(join(root, folder)));
-  if (Math.max(...[...inputs, join(root, 'tools/bundle.mjs')].map(modified)) < modified(join(root, 'dist/thin.cjs'))) return;
-  step('dist/thin.cjs', run(node, ['tools/bundle.mjs']));
+/** What the two files are made of, besides Node.js; npm writes its list anew when it installs another version of a package. */
+function bundle() {
+  const folders = ['dist/commands', 'dist/core/cli', 'dist/core/rpc', 'dist/core/util', 'plugins/api/dist'];
+  const files = ['tools/bundle.mjs', 'node_modules/.package-lock.json'].map((path) => join(root, path));
+  const newest = Math.max(...[...folders.flatMap((folder) => filesBelow(join(root, folder))), ...files].map(modified));
+  if (newest < Math.min(...['dist/thin.cjs', 'dist/cli.cjs'].map((path) => modified(join(root, path))))) return;
+  step('dist/thin.cjs and dist/cli.cjs', run(node, ['tools/bundle.mjs']));
 }
 
 if (!existsSync(compiler) || !existsSync(join(root, 'node_modules/@types/node'))) {
@@ -64,5 +66,5 @@ if (!existsSync(compiler) || !existsSync(join(root, 'node_modules/@types/node'))
 buildNative();
 for (const project of projects()) removeStaleOutput(project);
 step('tsc', run(node, [compiler, '-b']));
-bundleThinPath();
+bundle();
 writeManifest();

@@ -69,7 +69,10 @@ function environmentOf(pid) {
 
 const valueIn = (environment, name) => environment.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
 
-const allPids = () => namesIn('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
+const allPids = () =>
+  namesIn('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
 
 /** Processes that were started by a test process that is dead. */
 function orphans() {
@@ -96,7 +99,9 @@ export const isKeeper = (pid) => commandLine(pid).startsWith('overlayd-keeper');
  */
 export function daemonsOf(folder) {
   const isIn = (path) => path !== undefined && (path === folder || path.startsWith(`${folder}/`));
-  const found = allPids().filter((pid) => isAlive(pid) && /overlayd/.test(commandLine(pid)) && isIn(valueIn(environmentOf(pid), 'OVERLAYADM_RUN_DIR')));
+  const found = allPids().filter(
+    (pid) => isAlive(pid) && /overlayd/.test(commandLine(pid)) && isIn(valueIn(environmentOf(pid), 'OVERLAYADM_RUN_DIR')),
+  );
   return found.toSorted((a, b) => Number(isKeeper(b)) - Number(isKeeper(a)) || a - b);
 }
 

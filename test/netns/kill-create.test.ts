@@ -85,7 +85,11 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('kill -9 while an
     }
     const isUp = names.includes('overlay0');
     if (!isUp) expect(await client.call('overlay.up', { name: 'overlay0' })).toMatchObject({ up: ['overlay0'], failed: [] });
-    await waitFor(async () => (await client.call('overlay.health', { name: 'overlay0' })).status === 'ONLINE', PATIENCE_MS, 'the overlay to be online');
+    await waitFor(
+      async () => (await client.call('overlay.health', { name: 'overlay0' })).status === 'ONLINE',
+      PATIENCE_MS,
+      'the overlay to be online',
+    );
     await client.call('overlay.delete', { name: 'overlay0', temporary: false });
     return isUp ? 'whole' : 'saved';
   }

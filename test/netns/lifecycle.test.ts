@@ -142,6 +142,21 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
       await isBack(built.blue);
     });
 
+    test.each(['SIGKILL', 'SIGHUP'] as const)(
+      'with %s when it was started without a keeper, which its log complains of: nobody starts it again',
+      async (signal) => {
+        const daemon = ours.start(OVERLAYD, ['--no-keeper'], { env: ours.env });
+        await daemon.printed('overlayd serves', PATIENCE_MS);
+        expect(daemon.stderr).toContain('nobody holds the descriptors of overlays');
+        const built = await build();
+        expect(daemonsOf(ours.dirs.run)).toEqual([daemon.pid]);
+        daemon.kill(signal);
+        expect(await daemon.end()).toMatchObject(signal === 'SIGHUP' ? { status: 0 } : { signal });
+        await left(built);
+        await isBack(built.blue);
+      },
+    );
+
     test('with delete-overlay nothing is left, neither links nor records', async () => {
       const { blue } = await build();
       await ours.mustOverlayadm('delete-vnic', 'vnic0');

@@ -3,7 +3,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'n
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Namespace, namespace } from '../helpers/netns.ts';
+import { daemonsOf, isKeeper } from '../../tools/sweep.mjs';
+import { type Namespace, namespace, waitFor } from '../helpers/netns.ts';
+import { PATIENCE_MS } from '../helpers/netns-overlay.ts';
 import { must, type Result, run } from '../helpers/process.ts';
 import { skipUnless } from '../helpers/requirements.ts';
 import { temporaryFolder } from '../helpers/temporary.ts';
@@ -74,7 +76,7 @@ describe('npm pack and npm install -g', () => {
     const wanted = [
       ...['bin/overlayadm', 'bin/overlayd', 'bin/launch.sh', 'oclif.manifest.json', 'LICENSE', ...manifest.man.map((page) => page.replace('./', ''))],
       ...manifest.bundleDependencies.map((name) => `node_modules/${name}/dist/index.js`),
-      `node_modules/@overlayadm/packetio/prebuilds/linux-${process.arch}/packetio.node`,
+      ...['packetio.node', 'overlayd-keeper'].map((name) => `node_modules/@overlayadm/packetio/prebuilds/linux-${process.arch}/${name}`),
     ];
     expect(wanted.filter((name) => !names.includes(`package/${name}`))).toEqual([]);
     expect(
@@ -106,7 +108,8 @@ describe('npm pack and npm install -g', () => {
       expect(names).toContain('package/dist/index.js');
       expect(names).toContain('package/package.json');
       expect(names.filter((name) => name.startsWith('package/test'))).toEqual([]);
-      if (folder === 'native') expect(names).toContain(`package/prebuilds/linux-${process.arch}/packetio.node`);
+      if (folder !== 'native') return;
+      for (const name of ['packetio.node', 'overlayd-keeper']) expect(names).toContain(`package/prebuilds/linux-${process.arch}/${name}`);
     },
   );
 
@@ -117,7 +120,7 @@ describe('npm pack and npm install -g', () => {
     const overlayadm = (host: Namespace, ...args: string[]): Promise<Result> =>
       host.run('env', ['-i', ...variables.map(([name, value]) => `${name}=${value}`), join(prefix, 'bin/overlayadm'), ...args]);
 
-    it('makes an overlay, shows it and takes it away', async () => {
+    it('makes an overlay, shows it, has it again when overlayd was killed, and takes it away', async () => {
       for (const folder of Object.values(dirs)) mkdirSync(folder, { recursive: true });
       expect(dirname(Object.values(dirs)[0] ?? '')).toBe(base);
       const host = await namespace('p');
@@ -128,6 +131,15 @@ describe('npm pack and npm install -g', () => {
       const shown = await overlayadm(host, 'show-overlay', 'overlay0');
       expect(shown, shown.stderr).toMatchObject({ status: 0 });
       expect(shown.stdout).toMatch(/direct\/dest_ip.*192\.0\.2\.9/);
+      const run = join(base, 'run');
+      const pid = (): number => Number(readFileSync(join(run, 'overlayd.pid'), 'utf8'));
+      const [keeper, killed] = daemonsOf(run);
+      expect([isKeeper(keeper), killed]).toEqual([true, pid()]);
+      process.kill(pid(), 'SIGKILL');
+      await waitFor(() => pid() !== killed, PATIENCE_MS, 'the next overlayd');
+      const again = await overlayadm(host, 'show-overlay', 'overlay0');
+      expect(again).toMatchObject({ status: 0, stdout: shown.stdout });
+      expect(daemonsOf(run)).toEqual([keeper, pid()]);
       const deleted = await overlayadm(host, 'delete-overlay', 'overlay0');
       expect(deleted, deleted.stderr).toMatchObject({ status: 0 });
       expect((await host.must('ip', ['-o', 'link'])).stdout).not.toContain('overlay0');

@@ -151,7 +151,7 @@ skipUnless({ root: true, commands: ['systemd-sysusers', 'systemd-tmpfiles'] })('
     mkdirSync(there('etc'));
     cpSync(file('overlayadm.sysusers.conf'), there('usr/lib/sysusers.d/overlayadm.conf'));
     await must('systemd-sysusers', [`--root=${root}`]);
-    const { uid, gid } = serviceUser(readFileSync(there('etc/passwd'), 'utf8'));
+    const { uid, gid } = serviceUser(readFileSync(there('etc/passwd'), 'utf8'), readFileSync(there('etc/group'), 'utf8'));
     expect(uid).not.toBe(65534);
     expect([READERS, OPERATORS].map(groupOf)).not.toContain(gid);
     for (const name of [READERS, OPERATORS]) expect(groupOf(name)).toBeGreaterThan(0);

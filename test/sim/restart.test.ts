@@ -644,12 +644,13 @@ describe('an overlay that cannot be restored', () => {
         advice: expect.stringContaining('delete-overlay overlay0'),
       });
       expect(readFileSync(recordOf(host, 'run'), 'utf8')).toBe(text);
-      await host.pass(RESTORE_RETRY_MS, RESTORE_RETRY_MS);
+      await retried(host);
       expect(readFileSync(recordOf(host, 'run'), 'utf8')).toBe(text);
       expect([...host.kernel.known.keys()]).toEqual(['overlay0']);
       writeFileSync(recordOf(host, 'run'), record);
-      await host.pass(RESTORE_RETRY_MS, RESTORE_RETRY_MS);
-      await until(host, () => sentTo(underlay).length > 0);
+      await restored(host);
+      await host.turns();
+      expect(sentTo(underlay)).toEqual(['192.0.2.2 waits']);
       expect(await host.names()).toEqual(['overlay0']);
       expect(await health(host)).toMatchObject({ status: 'ONLINE' });
     },

@@ -40,6 +40,8 @@ export interface DaemonParts {
   readonly startEngine: StartEngine;
   readonly hosts: PluginHosts;
   readonly store: HeldStore;
+  /** Descriptors that this process may have open, where that is known. */
+  readonly mostDescriptors?: number | undefined;
 }
 
 export interface Daemon {
@@ -66,7 +68,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   await records.load();
   const snapshots = new TargetSnapshots({ engine, clock, log, files: new SnapshotDirectory(directories), overlays: () => overlays.all() });
   const verifications = new Verifications(clock);
-  const tap = new TapDriver({ io, engine, kernel, random: Math.random, report, store, clock });
+  const tap = new TapDriver({ io, engine, kernel, random: Math.random, report, store, clock, mostDescriptors: parts.mostDescriptors });
   let lastId = Math.max(0, ...[...records.names('up'), ...records.names('saved')].map((name) => highestId(records, name)));
   const opening: OpenParts = {
     hosts,

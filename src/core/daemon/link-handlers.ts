@@ -1,6 +1,6 @@
 // The methods that take any link of ours, an overlay or a VNIC: show-link and the link properties.
 import { OverlayError } from '@overlayadm/api';
-import type { KernelNetwork } from '../linux/types.ts';
+import type { KernelNetwork, LinkInfo } from '../linux/types.ts';
 import type { Setter } from '../lookup/types.ts';
 import { type ChangeParts, resetProperties, setProperties } from '../overlay/change.ts';
 import type { Overlay } from '../overlay/overlay.ts';
@@ -14,7 +14,7 @@ import { linkPropertyRows, overlayStatistics, vnicStatistics } from './rows.ts';
 export interface LinkParts {
   readonly overlays: Overlays;
   readonly vnics: Vnics;
-  readonly kernel: Pick<KernelNetwork, 'link'>;
+  readonly kernel: Pick<KernelNetwork, 'link' | 'links'>;
   readonly records: Records;
   readonly change: ChangeParts;
 }
@@ -63,7 +63,7 @@ export function linkHandlers(parts: LinkParts): LinkHandlers {
 /** Undefined for a VNIC. @throws OverlayError LINK_NOT_FOUND, OVERLAY_DOWN */
 function overlayOrVnic({ overlays, vnics }: LinkParts, link: string): Overlay | undefined {
   if (overlays.has(link) || overlays.broken(link) !== undefined) return overlays.get(link);
-  if (vnics.list().some(({ name }) => name === link)) return undefined;
+  if (vnics.isKnown(link)) return undefined;
   throw new OverlayError('LINK_NOT_FOUND', `${link}: object not found`, {
     details: { link },
     advice: '"overlayadm show-link" shows the overlays and VNICs there are.',
@@ -77,9 +77,19 @@ const temporaryOnly = (name: string): OverlayError =>
     advice: 'Add -t.',
   });
 
+/** Overlays up to this number are looked at one by one; for more of them all links of the host are listed once. */
+const FEW_LINKS = 16;
+
+function linkTable(kernel: LinkParts['kernel']): (name: string) => LinkInfo | undefined {
+  const links = new Map(kernel.links().map((link) => [link.name, link]));
+  return (name) => links.get(name);
+}
+
 function linkRows({ overlays, vnics, kernel }: LinkParts): readonly LinkRow[] {
-  const over = overlays.names().map((name): LinkRow => {
-    const link = kernel.link(name);
+  const names = overlays.names();
+  const find = names.length > FEW_LINKS ? linkTable(kernel) : (name: string) => kernel.link(name);
+  const over = names.map((name): LinkRow => {
+    const link = find(name);
     const state = link === undefined ? 'deleted by somebody' : link.up && link.carrier ? 'up' : 'down';
     return { link: name, class: 'overlay', mtu: link?.mtu ?? overlays.get(name).facts.mtu, state, over: null, netns: null };
   });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf, OverlayError } from '@overlayadm/api';
 import { keeperPath, loadPacketIo, type PacketIo } from '@overlayadm/packetio';
+import { descriptorLimit } from '../linux/descriptors.ts';
 import { LinuxKernel } from '../linux/kernel.ts';
 import { createPluginHosts, systemRuntime } from '../lookup/hosts.ts';
 import { systemClock } from '../util/clock.ts';
@@ -212,7 +213,8 @@ async function main(): Promise<void> {
     const kernel = new LinuxKernel({ io, stateId: stateId(directories) });
     const hosts = createPluginHosts({ runtime: systemRuntime(directories.data), clock: systemClock, log });
     const startEngine = startEngineThread(io);
-    daemon = await startDaemon({ directories, version, clock: systemClock, log, io, kernel, startEngine, hosts, store: held });
+    const mostDescriptors = descriptorLimit();
+    daemon = await startDaemon({ directories, version, clock: systemClock, log, io, kernel, startEngine, hosts, store: held, mostDescriptors });
     daemon.failed.then(crash);
     log.info({ version, node: process.version }, 'overlayd serves');
     tellReady(held);

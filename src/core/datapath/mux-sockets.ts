@@ -3,7 +3,15 @@ import { type IpAddress, ipFamily, ipToBytes, type OverlayError } from '@overlay
 import type { EngineLink } from '../engine/messages.ts';
 import type { KernelNetwork } from '../linux/types.ts';
 import { type Clock, sleep, type Timer } from '../util/clock.ts';
-import { LET_GO_POLL_MS, LET_GO_TIMEOUT_MS, RESTORE_HOLD_MS, SEND_SOCKETS, SOCKET_BUFFER_BYTES, SOURCE_PORTS } from '../util/limits.ts';
+import {
+  LET_GO_POLL_MS,
+  LET_GO_TIMEOUT_MS,
+  MAX_RESTORE_HOLD_MS,
+  RESTORE_HOLD_MS,
+  SEND_SOCKETS,
+  SOCKET_BUFFER_BYTES,
+  SOURCE_PORTS,
+} from '../util/limits.ts';
 import { Unwind } from '../util/unwind.ts';
 import type { Devices, SystemError } from './devices.ts';
 import type { DatapathSpec, DescriptorStore } from './driver.ts';
@@ -48,6 +56,8 @@ export class MuxSockets {
   readonly #unread = new Set<OpenMux>();
   #restoring = true;
   #ready: Timer | undefined;
+  /** When the first of them was opened, ms of the clock. */
+  #unreadSince = 0;
   /** Not read any more: only to be released. */
   readonly #held = new WeakSet<OpenMux>();
   /** Taken from the store, which gives it once, for an overlay that then could not be opened. */
@@ -69,6 +79,7 @@ export class MuxSockets {
     const { listenIp, listenPort = 0 } = spec.socket;
     const mux = this.#shared(spec, listenIp, listenPort) ?? (await this.#openMux(spec, listenIp, listenPort));
     mux.overlays.set(spec.vnetid, spec.name);
+    if (this.#unread.has(mux)) this.#readLater();
     return mux;
   }
 
@@ -127,11 +138,12 @@ export class MuxSockets {
     unwind.add(async () => void (await this.#parts.engine.call({ op: 'closeMux', mux: mux.id })));
   }
 
-  #readLater(mux: OpenMux): void {
+  /** One overlay whose restoring takes long must not keep the others from receiving for ever; many that take little each may. */
+  #readLater(): void {
     const { clock, report } = this.#parts;
-    this.#unread.add(mux);
-    // One overlay whose restoring takes long must not keep the others from receiving for ever.
-    this.#ready ??= clock.after(RESTORE_HOLD_MS, () => void this.ready().catch(report));
+    this.#ready?.cancel();
+    const left = this.#unreadSince + MAX_RESTORE_HOLD_MS - clock.now();
+    this.#ready = clock.after(Math.max(0, Math.min(RESTORE_HOLD_MS, left)), () => void this.ready().catch(report));
   }
 
   #giveBack({ listenIp, listenPort, inherited }: Pick<OpenMux, 'listenIp' | 'listenPort' | 'inherited'>, receive: number): void {
@@ -155,7 +167,7 @@ export class MuxSockets {
   }
 
   async #openMux(spec: DatapathSpec, listenIp: IpAddress, listenPort: number): Promise<OpenMux> {
-    const { io, engine, report } = this.#parts;
+    const { io, engine, report, clock } = this.#parts;
     await using unwind = new Unwind(report);
     const inherited = this.#inherited(listenIp, listenPort);
     const receive = inherited ?? (await this.#bind(spec, listenIp, listenPort));
@@ -170,7 +182,10 @@ export class MuxSockets {
     const mux: OpenMux = { ...facts, id: ++this.#last, sockets: [receive, ...send], overlays: new Map() };
     const unread = this.#restoring && spec.restore !== undefined;
     await engine.call({ op: 'openMux', spec: { mux: mux.id, encap: spec.encap, format: spec.format, socket: receive, sendSockets: send, unread } });
-    if (unread) this.#readLater(mux);
+    if (unread) {
+      if (this.#unread.size === 0) this.#unreadSince = clock.now();
+      this.#unread.add(mux);
+    }
     this.#open.set(`${listenIp} ${listenPort}`, mux);
     unwind.keep();
     return mux;

@@ -1,6 +1,7 @@
 // The TAP device of an overlay: one that outlived the overlayd before is taken as it is, anything else is made.
 import { OverlayError } from '@overlayadm/api';
 import type { KernelNetwork, LinkInfo } from '../linux/types.ts';
+import { SPARE_DESCRIPTORS } from '../util/limits.ts';
 import type { Devices, SystemError } from './devices.ts';
 import type { DescriptorStore } from './driver.ts';
 
@@ -14,6 +15,8 @@ export interface TapDevicesParts {
   readonly io: Pick<Devices, 'openTap' | 'adoptTap' | 'close'>;
   readonly kernel: Pick<KernelNetwork, 'link'>;
   readonly store: DescriptorStore;
+  /** How many this process may have open; undefined when it is not known. */
+  readonly mostDescriptors?: number | undefined;
 }
 
 /** What a TAP is called in the store. */
@@ -31,11 +34,11 @@ export class TapDevices {
     this.#parts = parts;
   }
 
-  /** @throws OverlayError TUN_MISSING, LINK_EXISTS, NOT_PERMITTED; what the kernel said otherwise. */
+  /** @throws OverlayError TUN_MISSING, LINK_EXISTS, NOT_PERMITTED, DESCRIPTORS_USED; what the kernel said otherwise. */
   open(name: string, restore: boolean): OpenTap {
     const { io, kernel } = this.#parts;
     if (!restore) {
-      const fd = openTap(io, name, true);
+      const fd = this.#openNew(name);
       // Its device has gone, else there were no new one.
       this.#dropAside(name);
       return { fd, inherited: false };
@@ -49,6 +52,16 @@ export class TapDevices {
   giveBack(name: string, { fd, inherited }: OpenTap): void {
     if (inherited) this.#aside.set(name, fd);
     else this.#parts.io.close(fd);
+  }
+
+  /** One that was there before is always taken, so that a restart loses none. */
+  #openNew(name: string): number {
+    const { io, mostDescriptors = Number.POSITIVE_INFINITY } = this.#parts;
+    const fd = openTap(io, name, true);
+    // The kernel gives the lowest number that is free.
+    if (fd + SPARE_DESCRIPTORS < mostDescriptors) return fd;
+    io.close(fd);
+    throw descriptorsUsed(name, mostDescriptors);
   }
 
   #dropAside(name: string): void {
@@ -81,6 +94,12 @@ function nameOf(io: Pick<Devices, 'adoptTap'>, fd: number): string | undefined {
     return undefined;
   }
 }
+
+const descriptorsUsed = (name: string, most: number): OverlayError =>
+  new OverlayError('DESCRIPTORS_USED', `${name}: overlayd has no descriptor left for another overlay (it may have ${most} open files)`, {
+    details: { overlay: name, limit: most },
+    advice: 'Raise its limit: LimitNOFILE= of the systemd unit, or "ulimit -Hn" of whoever starts it, and start it again.',
+  });
 
 const TAP_ERRORS: Readonly<Record<string, { code: string; message: string; advice: string }>> = {
   ENOENT: {

@@ -15,6 +15,8 @@ export interface TapParts extends MuxParts {
   readonly io: Devices;
   readonly engine: EngineLink;
   readonly kernel: KernelNetwork;
+  /** How many this process may have open; undefined when it is not known. */
+  readonly mostDescriptors?: number | undefined;
 }
 
 export class TapDriver implements DatapathDriver {

@@ -1,10 +1,10 @@
 // Which plugins are there: asks `varpd --list`, and reads what is noted of them when that fails.
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { messageOf } from '@overlayadm/api';
 import { LIST_TIMEOUT_MS, MAX_LIST_BYTES } from '../util/limits.ts';
-import { checkProviderTable, collectProviders, type InstalledPackage, type ProviderTable } from '../varpd/protocol.ts';
+import { checkProviderTable, collectProviders, type InstalledPackage, type ProviderTable, readInstalled } from '../varpd/protocol.ts';
 import { type HostRights, systemRights } from './host-process.ts';
 import { findDependency, ownRoot, readManifest } from './packages.ts';
 import { whyNotReadable } from './reach.ts';
@@ -22,29 +22,16 @@ export interface Discovery {
 
 const BUNDLED = '@overlayadm/plugin-';
 
-/** What `overlayadm plugins` has noted, in the package.json of the data directory. @throws Error when that cannot be read */
-function notedPlugins(dataDir: string): readonly { readonly root?: unknown; readonly name?: unknown }[] {
-  const file = join(dataDir, 'package.json');
-  if (!existsSync(file)) return [];
-  const { oclif } = JSON.parse(readFileSync(file, 'utf8')) as { oclif?: { plugins?: readonly object[] } };
-  return oclif?.plugins ?? [];
-}
-
 /** Folders outside the data directory that were linked, as far as its package.json can be read; what is wrong with it the list says. */
-function linkedFolders(dataDir: string): readonly string[] {
-  try {
-    return notedPlugins(dataDir)
-      .map(({ root }) => root)
-      .filter((root) => typeof root === 'string' && existsSync(root)) as string[];
-  } catch {
-    return [];
-  }
-}
+const linkedFolders = (dataDir: string): readonly string[] =>
+  readInstalled(dataDir)
+    .packages.map(({ folder }) => folder)
+    .filter((folder) => existsSync(folder));
 
 /** The folder itself, or the first one above it that is there. */
 const nearestFolder = (path: string): string => (existsSync(path) || path === dirname(path) ? path : nearestFolder(dirname(path)));
 
-/** oclif may import commands of plugins that have no manifest: this process too has no right but to read. */
+/** It reads what strangers have written: this process too has no right but to read. */
 function listCommand({ rights, root, dataDir }: Discovery): readonly string[] {
   const { node, program, powers, user } = rights;
   const paths = [node, program.main, ...program.folders, root, nearestFolder(dataDir), ...linkedFolders(dataDir)];
@@ -87,29 +74,28 @@ function runList(discovery: Discovery): Promise<string> {
   return promise;
 }
 
-/** The folders of packages by name; undefined for one that is not there. */
-type Folders = ReadonlyMap<string, string | undefined>;
+interface Place {
+  readonly name: string;
+  /** undefined when it is nowhere. */
+  readonly folder: string | undefined;
+}
 
-function bundledFolders(root: string): Folders {
+function bundledPlaces(root: string): readonly Place[] {
   const names = Object.keys((readManifest(root).dependencies ?? {}) as object).filter((name) => name.startsWith(BUNDLED));
-  return new Map(names.map((name) => [name, findDependency(root, name)]));
+  return names.map((name) => ({ name, folder: findDependency(root, name) }));
 }
 
-function installedFolders(dataDir: string): Folders {
-  const folderOf = (root: unknown, name: string): string | undefined => {
-    const folder = typeof root === 'string' ? root : join(dataDir, 'node_modules', name);
-    return existsSync(join(folder, 'package.json')) ? realpathSync(folder) : undefined;
-  };
-  return new Map(notedPlugins(dataDir).map(({ root, name }) => [String(name), folderOf(root, String(name))]));
-}
+const installedPlaces = (dataDir: string): readonly Place[] =>
+  readInstalled(dataDir).packages.map(({ name, folder }) => ({ name, folder: existsSync(folder) ? realpathSync(folder) : undefined }));
 
-function readProviders(folders: Folders): ProviderTable {
+function readProviders(bundled: readonly Place[], outside: readonly Place[] = []): ProviderTable {
   const packages: InstalledPackage[] = [];
   const problems: string[] = [];
-  for (const [name, folder] of folders) {
+  for (const place of [...bundled, ...outside]) {
+    const { name, folder } = place;
     try {
       if (folder === undefined) problems.push(`plugin ${name}: left out, it is not installed`);
-      else packages.push({ root: folder, manifest: readManifest(folder) });
+      else packages.push({ name, root: folder, bundled: bundled.includes(place), manifest: readManifest(folder) });
     } catch (error) {
       problems.push(`plugin ${name}: left out, ${messageOf(error)}`);
     }
@@ -119,23 +105,13 @@ function readProviders(folders: Folders): ProviderTable {
 }
 
 /** The plugins that come with us, read without oclif. */
-export const bundledProviders = (root: string): ProviderTable => readProviders(bundledFolders(root));
+export const bundledProviders = (root: string): ProviderTable => readProviders(bundledPlaces(root));
 
-/**
- * Without oclif, because that imports commands of packages that have no manifest, and one that loops must not hide the others.
- * What is read is data only. `why`: why oclif was of no use.
- */
+/** Without the program, which failed; `why`: what it said. What is read is data only. */
 function providersWithoutOclif({ root, dataDir }: Discovery, why: string): ProviderTable {
-  try {
-    const table = readProviders(new Map([...bundledFolders(root), ...installedFolders(dataDir)]));
-    return {
-      providers: table.providers,
-      problems: [`plugins in ${dataDir}: a command of one of them may be broken, listing them failed: ${why}`, ...table.problems],
-    };
-  } catch {
-    const table = bundledProviders(root);
-    return { providers: table.providers, problems: [`plugins in ${dataDir}: all left out, listing them failed: ${why}`, ...table.problems] };
-  }
+  const { problems } = readInstalled(dataDir);
+  const table = readProviders(bundledPlaces(root), installedPlaces(dataDir));
+  return { providers: table.providers, problems: [`plugins in ${dataDir}: listing them failed: ${why}`, ...problems, ...table.problems] };
 }
 
 /** Never rejects: what could not be found out is a problem in the table. */

@@ -1,7 +1,8 @@
 // Folders that a plugin host reads: the program, what it imports, the plugin, and the packages that the plugin depends on.
-import { existsSync, lstatSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { MAX_PLUGIN_DEPENDENCIES } from '../util/limits.ts';
+import { readManifestFile } from '../util/manifest-file.ts';
 
 const API = '@overlayadm/api';
 
@@ -30,7 +31,7 @@ export function hostProgram(): Program {
 export const ownRoot = (): string => packageFolder(dirname(import.meta.dirname));
 
 export function readManifest(folder: string): Readonly<Record<string, unknown>> {
-  const manifest: unknown = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  const manifest = readManifestFile(folder);
   return typeof manifest === 'object' && manifest !== null ? (manifest as Record<string, unknown>) : {};
 }
 

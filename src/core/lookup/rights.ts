@@ -28,19 +28,27 @@ export function powersOf(status: string): Powers {
 
 export const ownPowers = (): Powers => powersOf(readFileSync('/proc/self/status', 'utf8'));
 
-/** The account of plugin hosts, from the text of /etc/passwd. */
-export function serviceUser(passwd: string): User {
+/** Groups that may use the control socket (daemon/roles.ts): other people's code is in none of them. */
+const CONTROL_GROUPS = ['overlayadm', 'overlayadm-operator'];
+
+/**
+ * The account of plugin hosts, from the texts of /etc/passwd and /etc/group. Where its own group is one that may use the
+ * control socket, as when useradd(8) made account and group of one name, it gets nobody's.
+ */
+export function serviceUser(passwd: string, groups: string): User {
   const fields = passwd
     .split('\n')
     .map((line) => line.split(':'))
     .find(([name]) => name === SERVICE_ACCOUNT);
   const [uid, gid] = [Number(fields?.[2]), Number(fields?.[3])];
-  return Number.isInteger(uid) && Number.isInteger(gid) && uid > 0 ? { uid, gid } : NOBODY;
+  if (!Number.isInteger(uid) || !Number.isInteger(gid) || uid === undefined || gid === undefined || uid <= 0) return NOBODY;
+  const isControl = groups.split('\n').some((line) => CONTROL_GROUPS.includes(line.split(':')[0] ?? '') && line.split(':')[2] === String(gid));
+  return { uid, gid: isControl ? NOBODY.gid : gid };
 }
 
 export function readServiceUser(): User {
   try {
-    return serviceUser(readFileSync('/etc/passwd', 'utf8'));
+    return serviceUser(readFileSync('/etc/passwd', 'utf8'), readFileSync('/etc/group', 'utf8'));
   } catch {
     return NOBODY;
   }

@@ -1,9 +1,10 @@
 // Link properties of an overlay: what may change while it lives, all of one command or nothing of it.
 import { ipFamily, messageOf, OverlayError, type PropertyValue } from '@overlayadm/api';
-import type { Setter } from '../lookup/types.ts';
+import type { InstanceEvents, Setter } from '../lookup/types.ts';
 import { type PropertyText, refuseRepeated } from '../property/arguments.ts';
 import { parseValue, showText } from '../property/parse.ts';
 import { isSettable, type ResolvedProperty, valuesOf } from '../property/table.ts';
+import { Serial } from '../util/serial.ts';
 import { Unwind } from '../util/unwind.ts';
 import { refuseValues } from './create.ts';
 import type { InstanceDoor } from './instance-door.ts';
@@ -101,7 +102,16 @@ const withChanges = (properties: readonly ResolvedProperty[], changes: readonly 
     return change === undefined ? property : { ...property, value: change.value, from: change.from };
   });
 
-async function apply(
+/** One change of an overlay at a time: each builds on what the one before has left. */
+const serials = new WeakMap<Overlay, Serial>();
+
+function apply(parts: ChangeParts, overlay: Overlay, changes: readonly Change[], setter: Setter, temporary: boolean): Promise<readonly string[]> {
+  const serial = serials.get(overlay) ?? new Serial();
+  serials.set(overlay, serial);
+  return serial.run(() => applyNow(parts, overlay, changes, setter, temporary));
+}
+
+async function applyNow(
   parts: ChangeParts,
   overlay: Overlay,
   changes: readonly Change[],
@@ -110,31 +120,81 @@ async function apply(
 ): Promise<readonly string[]> {
   const before = overlay.facts;
   const record = parts.records.get('up', before.name);
-  if (record === undefined) throw new OverlayError('OVERLAY_NOT_FOUND', `${before.name}: is being deleted`, { details: { overlay: before.name } });
+  if (record === undefined) throw goneMeanwhile(before.name);
   await using unwind = new Unwind((error) => parts.overlay.log.error({ overlay: before.name, error: messageOf(error) }, 'undo failed'));
   const properties = withChanges(before.properties, changes);
   if (!isSame(before.properties, properties, 'encap') || !isSame(before.properties, properties, 'lookup'))
     await refuseValues(parts.hosts, before.encap.name, before.search, properties);
-  const setters = { ...before.setters, ...settersOf(properties, changes, setter, parts.configurer) };
-  let next: OverlayRecord = { ...record, properties, setters };
+  const setters = settersOf(properties, changes, setter, parts.configurer);
+  let next: OverlayRecord = { ...record, properties, setters: { ...record.setters, ...setters } };
   next = { ...next, socket: await moveSocket(parts, overlay, next, unwind) };
   const fresh = await newInstance(parts, overlay, next, unwind);
   if (fresh !== undefined) next = { ...next, lookup: createdOf(fresh.instance) };
   const point = next.lookup.mode === 'point' ? pointOf(parts, factsOf(next)) : undefined;
+  const saved = temporary ? undefined : await savedParts(parts, before.name, changes, next);
   changeMtu(parts, overlay, next, unwind);
-  await parts.records.change(before.name, temporary, (old) => ({
+  await parts.records.change(before.name, temporary, (old, place) => ({
     ...old,
     properties: withChanges(old.properties, changes),
-    setters,
+    setters: { ...old.setters, ...setters },
     socket: next.socket,
     lookup: next.lookup,
+    ...(place === 'saved' ? saved : undefined),
   }));
+  // Deleted meanwhile: there is nothing any more that could be another way.
+  if (overlay.port === undefined) throw goneMeanwhile(before.name);
   unwind.keep();
   overlay.learn(factsOf(next));
   if (point !== undefined) overlay.port?.setPoint(point);
   if (fresh !== undefined) overlay.replaceInstance(fresh.instance, fresh.door);
   return changes.some(({ fullName }) => fullName === 'mtu') ? mtuWarnings(parts, overlay.facts) : [];
 }
+
+const goneMeanwhile = (name: string): OverlayError =>
+  new OverlayError('OVERLAY_NOT_FOUND', `${name}: is being deleted`, { details: { overlay: name } });
+
+/**
+ * What follows from the saved properties. Other properties may have temporary values, which must not get into what is saved
+ * with the ones that change now. Undefined: as it is now.
+ */
+async function savedParts(
+  parts: ChangeParts,
+  name: string,
+  changes: readonly Change[],
+  now: OverlayRecord,
+): Promise<Pick<OverlayRecord, 'socket' | 'lookup'> | undefined> {
+  const saved = parts.records.get('saved', name);
+  if (saved === undefined) return undefined;
+  const next = { ...saved, properties: withChanges(saved.properties, changes) };
+  return { socket: await socketOf(parts, next, [now, saved]), lookup: await lookupOf(parts, next, [now, saved]) };
+}
+
+async function socketOf(parts: ChangeParts, next: OverlayRecord, known: readonly OverlayRecord[]): Promise<OverlayRecord['socket']> {
+  const same = known.find(({ properties }) => isSame(properties, next.properties, 'encap'));
+  return same?.socket ?? (await parts.hosts.socket(next.encap.name, recordOf(valuesOf(next.properties, 'encap'))));
+}
+
+/** A lookup instance that is made only to say what it would be. */
+async function lookupOf(parts: ChangeParts, next: OverlayRecord, known: readonly OverlayRecord[]): Promise<OverlayRecord['lookup']> {
+  const same = known.find(({ properties }) => isSame(properties, next.properties, 'lookup'));
+  if (same !== undefined) return same.lookup;
+  const instance = await parts.hosts.createInstance(instanceSpec(parts, factsOf(next)), NOBODY_HEARS);
+  instance.close();
+  return createdOf(instance);
+}
+
+const unheard = (): void => undefined;
+const NOBODY_HEARS: InstanceEvents = {
+  answered: unheard,
+  setTarget: unheard,
+  invalidateTarget: unheard,
+  announce: unheard,
+  degraded: unheard,
+  restored: unheard,
+  hostDown: unheard,
+  hostUp: unheard,
+  outdated: unheard,
+};
 
 const isSame = (before: readonly ResolvedProperty[], after: readonly ResolvedProperty[], owner: 'encap' | 'lookup'): boolean =>
   JSON.stringify(recordOf(valuesOf(before, owner))) === JSON.stringify(recordOf(valuesOf(after, owner)));

@@ -75,11 +75,15 @@ export class OverlayLookups {
     return this.#questions.size + this.#targets.size + this.#verified.size;
   }
 
-  /** Everything that is out is put to this one, in the order in which it was asked. */
+  /**
+   * What is out is put to this one, in the order in which it was asked: questions and group frames. Targets that are pending the
+   * engine itself asks for anew, when it is told that everything is outdated.
+   */
   replaceInstance(instance: Asked): void {
     this.#instance = instance;
     this.#verified.clear();
-    const asks = [...this.#targets.values(), ...[...this.#questions].map(([id, { question }]) => askOf(id, question))];
+    const groups = [...this.#targets.values()].filter(({ to }) => isGroupMac(to));
+    const asks = [...groups, ...[...this.#questions].map(([id, { question }]) => askOf(id, question))];
     if (asks.length > 0) instance.ask(asks.toSorted((a, b) => a.id - b.id));
   }
 

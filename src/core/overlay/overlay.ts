@@ -186,10 +186,22 @@ export class Overlay {
     hostUp: () => {
       this.health.restore('plugin-host');
       this.#isUp = true;
+      this.#adoptPoint();
       this.#whenUp?.();
     },
     outdated: () => this.#whenOpen((port) => this.#parts.engine.send({ op: 'cacheOutdated', port: port.id })),
   };
+
+  /** New code of a plugin may send every frame somewhere else than the old did. */
+  #adoptPoint(): void {
+    const point = this.#open?.instance.point;
+    const before = this.#facts.lookup.point;
+    if (point === undefined || (point.ip === before?.ip && point.port === before?.port)) return;
+    const checked = this.#parts.check(point, true);
+    if (!checked.ok) return this.#wrongDestination(this.#facts.name, checked.reason);
+    this.#facts = { ...this.#facts, lookup: { ...this.#facts.lookup, point } };
+    this.#open?.port.setPoint(checked.to);
+  }
 
   activate(port: DatapathPort, instance: LookupInstance, door: InstanceDoor): void {
     const { engine, frames, log, check, isVnic } = this.#parts;

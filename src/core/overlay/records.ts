@@ -97,7 +97,7 @@ export class Records {
   change(
     name: string,
     temporary: boolean,
-    change: (record: OverlayRecord) => OverlayRecord,
+    change: (record: OverlayRecord, place: Place) => OverlayRecord,
     act: () => void | Promise<void> = () => undefined,
   ): Promise<void> {
     return this.#serial.run(async () => {
@@ -106,7 +106,7 @@ export class Records {
       const done: (readonly [Place, OverlayRecord])[] = [];
       try {
         for (const [place, record] of before) {
-          await this.#write(place, change(record));
+          await this.#write(place, change(record, place));
           done.push([place, record]);
         }
         await act();

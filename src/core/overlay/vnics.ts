@@ -141,6 +141,11 @@ export class Vnics {
     return rows;
   }
 
+  /** Is there one of this name in list()? The kernel is not asked. */
+  isKnown(name: string): boolean {
+    return this.#entries.has(name) || overlayOfVnic(this.#parts.records, name, ['up']) !== undefined;
+  }
+
   /** What those over this overlay that are there are called from inside it. @throws what list() and KernelNetwork.addressesOf() throw. */
   addresses(overlay: string): readonly LocalAddress[] {
     return this.list(overlay).flatMap(({ mac, index, netns }) =>

@@ -256,6 +256,8 @@ export const MAX_LOCAL_IPS = 16_384;
 /** How often the addresses of VNICs are looked at for a plugin that follows them, ms; and at most this share of the time. */
 export const LOCAL_ADDRESS_POLL_MS = 1000;
 export const MAX_LOCAL_ADDRESS_SHARE = 0.1;
+/** The package.json of a plugin, and the list of plugins, bytes: npm's own registry refuses larger ones long before. */
+export const MAX_MANIFEST_BYTES = 1024 * 1024;
 /** Packages whose folders a host may read: a plugin's dependencies, and theirs. */
 export const MAX_PLUGIN_DEPENDENCIES = 256;
 
@@ -287,10 +289,16 @@ export const VERIFY_BATCH = 50;
 export const VERIFY_MS = 100;
 /** A file of written down targets, bytes: MAX_TARGETS_PER_OVERLAY records, and some. */
 export const MAX_SNAPSHOT_BYTES = 16 * 1024 * 1024;
+/** Descriptors that no new overlay takes, so that there are some for files, control connections, plugin hosts and namespaces. */
+export const SPARE_DESCRIPTORS = 64;
 /** Descriptors that are held for an overlayd that is started again (systemd: FileDescriptorStoreMax=). */
 export const MAX_HELD_DESCRIPTORS = 4096;
-/** Sockets that outlived overlayd are read when all their overlays are open again, or this long after the first was opened, ms. */
+/**
+ * Sockets that outlived overlayd are read when all overlays are open again; or this long after the last one that was, ms, and at the
+ * latest so long after the first: a thousand take some seconds.
+ */
 export const RESTORE_HOLD_MS = 2000;
+export const MAX_RESTORE_HOLD_MS = 10_000;
 /** How long their holder may take to let go of a socket of an overlay that was deleted, ms; and how often it is tried, ms. */
 export const LET_GO_TIMEOUT_MS = 2000;
 export const LET_GO_POLL_MS = 5;

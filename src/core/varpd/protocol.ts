@@ -14,6 +14,7 @@ import {
 import { readIp, readMac } from './canonical.ts';
 import type { Failure, FromHost, ProviderTable, ToHost } from './messages.ts';
 
+export { readInstalled } from './installed.ts';
 export type * from './messages.ts';
 export { collectProviders, type InstalledPackage } from './providers.ts';
 

@@ -73,11 +73,16 @@ describe('the arguments of overlayd', () => {
 });
 
 skipUnless({ root: true, commands: ['unshare'] })('overlayd', () => {
-  it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
+  // Who would start it again after SIGHUP is the keeper.
+  it.each([
+    ['SIGTERM', []],
+    ['SIGINT', []],
+    ['SIGHUP', ['--no-keeper']],
+  ] as const)(
     'stops on %s with status 0, says so, and removes its socket',
-    async (signal) => {
+    async (signal, args) => {
       const place = new Place();
-      const daemon = await place.serving();
+      const daemon = await place.serving(args);
       await daemon.printed('overlayd serves');
       const begin = performance.now();
       const { status, stderr } = await stopped(daemon, signal);
@@ -157,8 +162,8 @@ skipUnless({ root: true, commands: ['unshare'] })('overlayd', () => {
     'serves although the service manager that its environment names is not there',
     async () => {
       const place = new Place();
-      const daemon = await place.serving([], { NOTIFY_SOCKET: '/nonexistent/notify' });
-      await daemon.printed('the service manager cannot be told');
+      const daemon = await place.serving([], { NOTIFY_SOCKET: '/nonexistent/notify', OVERLAYD_HOLDER: 'systemd' });
+      await daemon.printed('the holder of descriptors cannot be told');
       expect((await stopped(daemon)).status).toBe(0);
     },
     MS,

@@ -1,13 +1,15 @@
 // Rows of the listings from an overlay, as data.
 import { describe, expect, it } from 'vitest';
-import { healthRow, propertyRows, targetPage, vnicRow } from '../../../src/core/daemon/rows.ts';
+import { brokenRow, healthRow, linkPropertyRows, overlayStatistics, propertyRows, targetPage, vnicRow } from '../../../src/core/daemon/rows.ts';
 import type { ProviderTable } from '../../../src/core/lookup/types.ts';
 import { Health } from '../../../src/core/overlay/health.ts';
 import type { Overlay, Target } from '../../../src/core/overlay/overlay.ts';
+import { factsOf } from '../../../src/core/overlay/record.ts';
 import { MAX_PAGE_ROWS } from '../../../src/core/util/limits.ts';
 import { macToKey } from '../../../src/core/util/mac-key.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 import { mac } from '../../helpers/frames.ts';
+import { overlayRecord } from '../../helpers/overlay-record.ts';
 
 /** As much of an overlay as a row needs. */
 function overlayWith(parts: { targets?: (after: number) => readonly Target[] | undefined; point?: string; properties?: unknown[] }): Overlay {
@@ -74,7 +76,7 @@ describe('propertyRows', () => {
   it('takes what is not set with -p from the overlay, and what is possible from the plugins there are', () => {
     const names = ['vnetid', 'encap', 'datapath', 'varpd/id', 'search', 'vxlan/listen_ip', 'files/config'];
     const overlay = overlayWith({ properties: names.map((name) => property(name, name === 'files/config' ? '/net.json' : undefined)) });
-    const provider = (kind: 'encap' | 'lookup', name: string) => ({ kind, name, package: name, version: '1', root: '/', module: './x.js' });
+    const provider = (kind: 'encap' | 'lookup', name: string) => ({ kind, name, package: name, version: '1', root: '/', module: './x.js', api: 1 });
     const table: ProviderTable = { providers: [provider('lookup', 'svp'), provider('lookup', 'files'), provider('encap', 'vxlan')], problems: [] };
     const rows = Object.fromEntries(propertyRows(overlay, table).map((row) => [row.property, row]));
     expect(names.map((name) => rows[name]?.value)).toEqual(['100', 'vxlan', 'tap (auto)', '4', 'files', null, '/net.json']);
@@ -83,10 +85,84 @@ describe('propertyRows', () => {
   });
 });
 
+describe('linkPropertyRows', () => {
+  const record = overlayRecord('overlay0', { mtu: 1300 });
+  const overlay = { facts: factsOf(overlayRecord('overlay0')) } as Overlay;
+  const row = (saved: Parameters<typeof linkPropertyRows>[1], name: string) =>
+    linkPropertyRows(overlay, saved).find(({ property: found }) => found === name);
+
+  it('shows what holds now beside what is saved, and what can be set', () => {
+    expect(row(record, 'mtu')).toEqual({
+      link: 'overlay0',
+      property: 'mtu',
+      access: 'rw',
+      value: '1400',
+      persistent: '1300',
+      default: '1400',
+      possible: '576-8900',
+    });
+    expect(row(record, 'vxlan/listen_port')).toMatchObject({ access: 'r-', value: '4789', persistent: '4789' });
+    expect(row(record, 'files/config')).toMatchObject({ access: 'rw', value: '/etc/overlayadm/map.json' });
+  });
+
+  it('shows no saved value of a temporary overlay, and nothing that -e, -s and -v have set', () => {
+    expect(linkPropertyRows(overlay, undefined).map(({ persistent }) => persistent)).not.toContainEqual(expect.stringMatching(/./));
+    for (const name of ['vnetid', 'encap', 'search', 'varpd/id']) expect(row(record, name)).toBeUndefined();
+  });
+});
+
+describe('brokenRow', () => {
+  it('is degraded since when it broke', () => {
+    const since = new Date(Date.UTC(2026, 0, 1));
+    expect(brokenRow('overlay0', { reason: 'is empty', advice: 'mend it', since })).toEqual({
+      overlay: 'overlay0',
+      status: 'DEGRADED',
+      details: 'is empty',
+      since: '2026-01-01T00:00:00.000Z',
+      advice: 'mend it',
+    });
+  });
+});
+
+describe('overlayStatistics', () => {
+  it('counts what came in, what was sent, and every drop that has occurred by its reason', () => {
+    const counters = {
+      'rx.frames': 3,
+      'rx.bytes': 300,
+      'tx.frames': 2,
+      'tx.bytes': 2 ** 52,
+      'lookup.asked': 4,
+      'question.asked': 1,
+      'lookup.queued': 9,
+    };
+    expect(overlayStatistics('overlay0', { ...counters, 'lookup.refused': 2, 'target.drop': 0 })).toEqual({
+      link: 'overlay0',
+      receivedFrames: '3',
+      receivedBytes: '300',
+      sentFrames: '2',
+      sentBytes: '4503599627370496',
+      misses: '5',
+      queued: '9',
+      drops: { 'lookup.refused': '2' },
+    });
+  });
+});
+
 describe('vnicRow', () => {
-  it('shows the address as dladm does, and no namespace as null', () => {
-    const vnic = { name: 'vnic0', overlay: 'overlay0', mac: mac(0x0a_0b), mtu: 1400, netns: undefined, index: 3 };
-    expect(vnicRow(vnic)).toEqual({ vnic: 'vnic0', overlay: 'overlay0', mac: '2:0:0:0:a:b', mtu: 1400, netns: null });
-    expect(vnicRow({ ...vnic, netns: 'blue' }).netns).toBe('blue');
+  it('shows the address as dladm does, and what it has not as null', () => {
+    const vnic = {
+      name: 'vnic0',
+      overlay: 'overlay0',
+      mac: mac(0x0a_0b),
+      mtu: 1400,
+      netns: undefined,
+      vid: undefined,
+      index: 3,
+      state: 'up',
+      persistent: true,
+    };
+    const row = { vnic: 'vnic0', overlay: 'overlay0', mac: '2:0:0:0:a:b', mtu: 1400, netns: null, vid: null, state: 'up', persistent: true };
+    expect(vnicRow(vnic)).toEqual(row);
+    expect(vnicRow({ ...vnic, netns: 'blue', vid: 7 })).toEqual({ ...row, netns: 'blue', vid: 7 });
   });
 });

@@ -48,12 +48,13 @@ describe('the first overlay on an address and port', () => {
   });
 
   it.each([
-    ['EADDRNOTAVAIL', 'ADDRESS_NOT_HERE', 'ip address'],
-    ['EADDRINUSE', 'PORT_IN_USE', 'vxlan/listen_port'],
-  ])('that meets %s is refused with %s and what to do, and leaves no socket', async (errno, code, advice) => {
+    ['EADDRNOTAVAIL', 'ADDRESS_NOT_HERE', 'ip address', 'listen'],
+    ['EADDRINUSE', 'PORT_IN_USE', 'vxlan/listen_port', 'listen'],
+    ['EADDRNOTAVAIL', 'ADDRESS_NOT_HERE', 'ip address', 'source'],
+  ])('that meets %s is refused with %s and what to do, and leaves no socket', async (errno, code, advice, refusing) => {
     const { io, engine, owners, muxes } = rig();
     owners.push('process dnsmasq (pid 812)');
-    io.refuse = (what) => (what === 'listen' ? systemError(errno) : undefined);
+    io.refuse = (what) => (what === refusing ? systemError(errno) : undefined);
     const refused = { code, advice: expect.stringContaining(advice), cause: expect.objectContaining({ code: errno }) };
     await expect(muxes.join(specOf('overlay0', 1))).rejects.toMatchObject(refused);
     expect(io.open.size).toBe(0);

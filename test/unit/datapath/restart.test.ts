@@ -1,7 +1,7 @@
 // Descriptors outlive overlayd: what the next one finds, what waited for it, and what it makes anew.
 import { describe, expect, it } from 'vitest';
 import { writeTargets } from '../../../src/core/engine/snapshot.ts';
-import { RESTORE_HOLD_MS, SEND_SOCKETS } from '../../../src/core/util/limits.ts';
+import { MAX_RESTORE_HOLD_MS, RESTORE_HOLD_MS, SEND_SOCKETS } from '../../../src/core/util/limits.ts';
 import { macToKey } from '../../../src/core/util/mac-key.ts';
 import { to } from '../../helpers/engine-rig.ts';
 import { frame, ipOf, mac, textOf } from '../../helpers/frames.ts';
@@ -130,6 +130,23 @@ describe('the socket of overlays that are restored', () => {
     expect(rig.io.tap('overlay3').in.map(textOf)).toEqual(['for three']);
     await rig.driver.ready();
     expect(rig.reported).toEqual([]);
+  });
+
+  it('waits as long as one overlay after the other is there again, but not for ever', async () => {
+    const rig = await restoring();
+    let opened = 1;
+    const openAnother = async (): Promise<void> => {
+      await rig.clock.advance(RESTORE_HOLD_MS - 1);
+      await rig.driver.open(spec(++opened, NO_TARGETS));
+    };
+    await openAnother();
+    await openAnother();
+    rig.engine.turn();
+    expect(rig.io.tap('overlay2').in.map(textOf)).toEqual([]);
+    while (rig.clock.now() < MAX_RESTORE_HOLD_MS) await openAnother();
+    rig.engine.turn();
+    expect(rig.io.tap('overlay2').in.map(textOf)).toEqual(['for two']);
+    expect(rig.clock.timers).toBe(0);
   });
 
   it('of one that is deleted meanwhile is not asked for', async () => {

@@ -1,5 +1,6 @@
 // Which plugins there are: bundled, linked, broken; and what is left when nobody can be asked.
-import { chmodSync, cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { bundledProviders, discoverProviders, systemDiscovery } from '../../../src/core/lookup/discovery.ts';
@@ -85,7 +86,7 @@ skipUnless({ commands: ['setpriv'] })('discoverProviders', () => {
     const { providers, problems } = await discoverProviders({ ...systemDiscovery(folder), timeout: 1 });
     expect(providers.map(({ kind, name }) => `${kind} ${name}`).sort()).toEqual([...BUNDLED, 'lookup evil', 'lookup slow'].sort());
     expect(problems).toEqual([
-      expect.stringContaining(`plugins in ${folder}: a command of one of them may be broken, listing them failed: ended by SIGKILL`),
+      expect.stringContaining(`plugins in ${folder}: listing them failed: ended by SIGKILL`),
       'plugin absent: left out, it is not installed',
     ]);
   });
@@ -95,38 +96,61 @@ skipUnless({ commands: ['setpriv'] })('discoverProviders', () => {
     writeFileSync(join(folder, 'package.json'), '{ this is no JSON');
     const { providers, problems } = await discoverProviders({ ...systemDiscovery(folder), timeout: 1 });
     expect(providers.map(({ kind, name }) => `${kind} ${name}`)).toEqual(BUNDLED);
-    expect(problems).toEqual([expect.stringContaining(`plugins in ${folder}: all left out`)]);
+    expect(problems).toEqual([
+      expect.stringContaining('listing them failed: ended by SIGKILL'),
+      expect.stringContaining(`plugins in ${folder}: all left out`),
+    ]);
   });
 
-  it('is not stopped by a command module without a manifest that loops: the others are there', async () => {
+  it('loads nothing of a package: neither commands without a manifest nor hooks', async () => {
     const root = join(temporaryFolder(), 'overlayadm-test-loop');
     mkdirSync(join(root, 'commands'), { recursive: true });
-    const manifest = { name: 'overlayadm-test-loop', version: '1.0.0', type: 'module', oclif: { commands: './commands' } };
+    const hooks = { init: './commands/x.js', prerun: './commands/x.js' };
+    const manifest = { name: 'overlayadm-test-loop', version: '1.0.0', type: 'module', oclif: { commands: './commands', hooks } };
     writeFileSync(join(root, 'package.json'), JSON.stringify(manifest));
     writeFileSync(join(root, 'commands', 'x.js'), 'for (;;);');
-    const { providers, problems } = await discoverProviders({
-      ...systemDiscovery(dataDir(link(root, 'overlayadm-test-loop'), link(SLOW))),
-      timeout: 2000,
-    });
-    expect(providers.map(({ kind, name }) => `${kind} ${name}`)).toEqual([...BUNDLED, 'lookup slow']);
-    expect(problems).toEqual([expect.stringContaining('after 2000 ms at most')]);
+    const { names, problems } = await namesOf(dataDir(link(root, 'overlayadm-test-loop'), link(SLOW)));
+    expect([names, problems]).toEqual([[...BUNDLED, 'lookup slow'], []]);
   });
 
-  it('lets commands of a plugin run with no right but to read', async () => {
-    const root = join(temporaryFolder(), 'overlayadm-test-commands');
-    mkdirSync(join(root, 'commands'), { recursive: true });
-    const proof = join(temporaryFolder(), 'proof');
-    writeFileSync(
-      join(root, 'package.json'),
-      JSON.stringify({ name: 'overlayadm-test-commands', version: '1.0.0', type: 'module', oclif: { commands: './commands' } }),
-    );
-    writeFileSync(
-      join(root, 'commands', 'x.js'),
-      `import { writeFileSync } from 'node:fs'; writeFileSync(${JSON.stringify(proof)}, ''); export default class {}`,
-    );
-    const { names, problems } = await namesOf(dataDir(link(root, 'overlayadm-test-commands')));
-    expect(names).toEqual(BUNDLED);
-    expect(problems).toEqual([expect.stringMatching(/^plugin overlayadm-test-commands: .*restricted.*--allow-fs-write/)]);
-    expect(existsSync(proof)).toBe(false);
+  it('waits for nothing that lies in the place of a package.json', async () => {
+    const root = temporaryFolder();
+    execFileSync('mkfifo', [join(root, 'package.json')]);
+    const { names, problems } = await namesOf(dataDir(link(root, 'overlayadm-test-fifo'), link('/dev', 'dev'), link(SLOW)));
+    expect(names).toEqual([...BUNDLED, 'lookup slow']);
+    expect(problems).toEqual([
+      `plugin overlayadm-test-fifo (${root}): left out, ${root}/package.json: not a regular file`,
+      'plugin dev: left out, it is not installed (no package.json in /dev); remove it or install it again',
+    ]);
+  });
+
+  it('keeps bundled packages and their providers in their places', async () => {
+    const impostor = join(temporaryFolder(), 'impostor');
+    cpSync(SLOW, impostor, { recursive: true });
+    const brings = (name: string, provider: string): string =>
+      JSON.stringify({
+        name,
+        version: '9.0.0',
+        oclif: {},
+        overlayadm: { api: 1, providers: [{ kind: 'lookup', name: provider, module: './index.js' }] },
+      });
+    writeFileSync(join(impostor, 'package.json'), brings('@overlayadm/plugin-files', 'other'));
+    const rival = join(temporaryFolder(), 'rival');
+    cpSync(SLOW, rival, { recursive: true });
+    writeFileSync(join(rival, 'package.json'), brings('rival', 'direct'));
+    for (const timeout of [undefined, 1]) {
+      const found = await discoverProviders({
+        ...systemDiscovery(dataDir(link(impostor, '@overlayadm/plugin-files'), link(rival, 'rival'), link(SLOW))),
+        ...(timeout === undefined ? {} : { timeout }),
+      });
+      expect(found.providers.map(({ kind, name, root }) => [`${kind} ${name}`, root])).toEqual([
+        ...['vxlan', 'direct', 'files'].map((name, at) => [BUNDLED[at], resolve('plugins', name)]),
+        ['lookup slow', SLOW],
+      ]);
+      expect(found.problems.slice(-2)).toEqual([
+        `plugin @overlayadm/plugin-files (${impostor}): left out, the package of that name that comes with overlayadm is used; uninstall it`,
+        `lookup direct of rival (${rival}): left out, that of @overlayadm/plugin-direct, which comes with overlayadm, is used`,
+      ]);
+    }
   });
 });

@@ -43,9 +43,16 @@ describe('powersOf', () => {
 
 describe('serviceUser', () => {
   it('is overlayadm where it exists, and nobody where not, or where that is root', () => {
-    expect(serviceUser('root:x:0:0::/root:/bin/sh\noverlayadm:x:998:997::/:/bin/false\n')).toEqual({ uid: 998, gid: 997 });
-    expect(serviceUser('root:x:0:0::/root:/bin/sh\n')).toEqual({ uid: 65534, gid: 65534 });
-    expect(serviceUser('overlayadm:x:0:0::/:/bin/false\n')).toEqual({ uid: 65534, gid: 65534 });
+    expect(serviceUser('root:x:0:0::/root:/bin/sh\noverlayadm:x:998:997::/:/bin/false\n', '')).toEqual({ uid: 998, gid: 997 });
+    expect(serviceUser('root:x:0:0::/root:/bin/sh\n', '')).toEqual({ uid: 65534, gid: 65534 });
+    expect(serviceUser('overlayadm:x:0:0::/:/bin/false\n', '')).toEqual({ uid: 65534, gid: 65534 });
+  });
+
+  it('is in no group that may use the control socket', () => {
+    const groups = 'root:x:0:\noverlayadm:x:997:somebody\noverlayadm-operator:x:996:\n';
+    expect(serviceUser('overlayadm:x:998:997::/:/bin/false\n', groups)).toEqual({ uid: 998, gid: 65534 });
+    expect(serviceUser('overlayadm:x:998:996::/:/bin/false\n', groups)).toEqual({ uid: 998, gid: 65534 });
+    expect(serviceUser('overlayadm:x:998:995::/:/bin/false\n', groups)).toEqual({ uid: 998, gid: 995 });
   });
 });
 

@@ -245,11 +245,12 @@ describe('another lookup instance', () => {
     return { asked, instance: make({ ask: (asks) => void asked.push(...asks) }), door: overlay.newDoor() };
   }
 
-  it('takes over every question that is out, each once and in order; the old one is closed and not heard any more', () => {
+  it('takes over every question that is out, each once and in order; the engine asks for targets anew; the old one is not heard any more', () => {
     const first: Ask[] = [];
     const { sent, closed, overlay, events, make, activate } = rig({ ask: (asks) => void first.push(...asks) });
     activate();
     overlay.missed([
+      { id: 4, kind: 'target', frame: frame(macOf('01:00:5e:00:00:01'), mac(1)) },
       { id: 5, kind: 'question', frame: arpRequest(mac(1), '10.0.0.1', '10.0.0.9') },
       { id: 6, kind: 'target', frame: frame(mac(9), mac(1)) },
       { id: 7, kind: 'target', frame: frame(mac(8), mac(1)) },
@@ -259,16 +260,16 @@ describe('another lookup instance', () => {
     sent.length = 0;
     overlay.replaceInstance(instance, door);
     expect(asked.map(({ id, kind }) => [id, kind])).toEqual([
+      [4, 'lookup'],
       [5, 'resolve'],
-      [7, 'lookup'],
     ]);
     expect(closed).toEqual(['instance']);
     expect(sent).toEqual([{ op: 'cacheOutdated', port: 3 }]);
-    events.answered([{ id: 7, kind: 'found', destination: good }]);
+    events.answered([{ id: 4, kind: 'found', destination: good }]);
     events.setTarget(mac(7), good);
     expect(sent.length).toBe(1);
-    for (let times = 0; times < 2; times++) door.events.answered([{ id: 7, kind: 'found', destination: good }]);
-    expect(sent.slice(1)).toEqual([{ op: 'answers', answers: [{ id: 7, kind: 'found', to: to(2) }] }]);
+    for (let times = 0; times < 2; times++) door.events.answered([{ id: 4, kind: 'found', destination: good }]);
+    expect(sent.slice(1)).toEqual([{ op: 'answers', answers: [{ id: 4, kind: 'found', to: to(2) }] }]);
   });
 
   it('says what it had to say before it took over, after what the old one had said is outdated; troubles of the old one are over', () => {

@@ -4,7 +4,16 @@ import { endianness } from 'node:os';
 /** Control messages that every netlink family has (netlink.h). */
 export const NLMSG = { error: 2, done: 3 } as const;
 
-export const NLM_F = { request: 0x1, ack: 0x4, dumpInterrupted: 0x10, replace: 0x100, excl: 0x200, create: 0x400, append: 0x800, dump: 0x300 } as const;
+export const NLM_F = {
+  request: 0x1,
+  ack: 0x4,
+  dumpInterrupted: 0x10,
+  replace: 0x100,
+  excl: 0x200,
+  create: 0x400,
+  append: 0x800,
+  dump: 0x300,
+} as const;
 
 const HEADER_BYTES = 16;
 const ATTRIBUTE_HEADER_BYTES = 4;
