@@ -15,7 +15,7 @@ const words = process.argv.slice(2);
 const isBundled = (word) =>
   word === undefined || word.startsWith('-') || (/^[a-z]+(-[a-z]+)*$/.test(word) && existsSync(`${root}/dist/commands/${word}.js`));
 
-/** What one of the files exports; nothing is there when rolldown was not installed at the build. */
+/** What one of the files exports; a checkout where only tsc has run has neither. */
 function bundle(name) {
   const path = `${root}/dist/${name}.cjs`;
   return existsSync(path) ? require(path) : undefined;

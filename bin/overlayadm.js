@@ -1,4 +1,5 @@
-// Starts one command of overlayadm by oclif, from many files; overlayadm.cjs comes first. Commands of installed plugins are known only when the word is none of ours.
+// Starts one command of overlayadm by oclif, from many files; overlayadm.cjs comes first. Commands of installed plugins are
+// known only when the word is none of ours.
 import './node-version.cjs';
 
 const { useCompileCache } = await import('./compile-cache.cjs');

@@ -29,9 +29,19 @@ function cliEntry() {
   return [...imports, `export const COMMANDS = { ${commands.join(', ')} };`, main].join('\n');
 }
 
+/**
+ * The first comparison by the rules of a language costs 11 ms, for oclif to sort the ids of the commands. It is only faster
+ * without them: who shows the commands sorts again.
+ */
+const plainOrder = {
+  name: 'plain order',
+  transform: (code, id) =>
+    id.endsWith('/@oclif/core/lib/config/plugin.js') ? code.replace('a.id.localeCompare(b.id)', '(a.id < b.id ? -1 : 1)') : undefined,
+};
+
 /** Not minified: it starts no faster, and stack traces say which command and which file. */
 async function write(input) {
-  const bundle = await rolldown({ input, platform: 'node', external: OPTIONAL, plugins: [autostart, cli], logLevel: 'warn' });
+  const bundle = await rolldown({ input, platform: 'node', external: OPTIONAL, plugins: [autostart, cli, plainOrder], logLevel: 'warn' });
   const { output } = await bundle.write({ dir: dist, format: 'cjs', entryFileNames: '[name].cjs', codeSplitting: false });
   await bundle.close();
   return output.flatMap((chunk) => chunk.moduleIds ?? []);

@@ -177,8 +177,10 @@ void turn(Keeper& keeper, int64_t timeoutMs) {
 int watch(Keeper& keeper) {
   int status = 0;
   for (;;) {
-    const pid_t ended = waitpid(keeper.child, &status, WNOHANG);
+    // Any: as the first process of a container we get what overlayd leaves behind when it is killed, its plugin hosts.
+    const pid_t ended = waitpid(-1, &status, WNOHANG);
     if (ended == keeper.child) break;
+    if (ended > 0) continue;
     if (ended < 0 && errno != EINTR) {
       // Cannot be, as only we wait for it.
       status = W_EXITCODE(kFailed, 0);

@@ -4,6 +4,7 @@ import { BaseCommand } from '../core/cli/base-command.ts';
 import { checkNewLink } from '../core/cli/checked-names.ts';
 import { temporary } from '../core/cli/common-flags.ts';
 import { parsePropertyArguments } from '../core/cli/property-arguments.ts';
+import { checkedMac } from '../core/cli/target-arguments.ts';
 import { required } from '../core/cli/usage.ts';
 import { parseVlanId } from '../core/cli/vnetid.ts';
 import type { VnicRow } from '../core/rpc/protocol.ts';
@@ -37,7 +38,7 @@ on the overlay, and only frames of that VLAN reach it. It is made again after a 
     const vid = flags['vlan-id'] === undefined ? {} : { vid: parseVlanId(flags['vlan-id']) };
     checkNewLink(args.vnic);
     const properties = parsePropertyArguments(flags.prop ?? []);
-    const mac = flags['mac-address'] === undefined ? {} : { mac: flags['mac-address'] };
+    const mac = flags['mac-address'] === undefined ? {} : { mac: checkedMac(flags['mac-address']) };
     await using client = await this.connect();
     return await client.call('vnic.create', { name: args.vnic, overlay, ...mac, ...vid, properties, temporary: flags.temporary });
   }

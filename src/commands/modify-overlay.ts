@@ -45,6 +45,7 @@ the lookup plugin is asked again. Properties are changed by set-linkprop.`;
       () => apply(client, overlay, change),
       ({ code }) => (code === 'OVERLAY_NOT_FOUND' ? `failed to find overlay ${overlay}` : failureOf(overlay, change)),
       overlay,
+      ...namesIn(change),
     );
     return null;
   }
@@ -59,6 +60,12 @@ function apply(client: Client, overlay: string, change: TargetChange): Promise<n
     case 'set':
       return client.call('target.set', { overlay, mac: change.mac, destination: change.destination });
   }
+}
+
+/** What failureOf() names already. */
+function namesIn(change: TargetChange): readonly string[] {
+  if (change.kind === 'flush') return [];
+  return change.kind === 'delete' ? [change.mac] : [change.mac, change.destination];
 }
 
 /** dladm's words; the text that was typed, where dladm shows whatever option came last. */

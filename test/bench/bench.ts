@@ -1,4 +1,4 @@
-// The order of things: two hosts, the paths between them in turn, then the miss path; tables at the end, nothing left behind.
+// The order of things: two hosts, the paths between them in turn, then the miss path, then many overlays; tables at the end, nothing left behind.
 
 import { twoHosts } from '../helpers/netns.ts';
 import { missing } from '../helpers/requirements.ts';
@@ -8,9 +8,12 @@ import { measurePing, measureTcp, measureUdp } from './measure.ts';
 import { type Options, type Part, readOptions, USAGE } from './options.ts';
 import { kernelPath, overlayPath, type Path } from './paths.ts';
 import { load, machine, Samples, significant, table } from './report.ts';
+import { measureScale, SCALE_BASELINE } from './scale.ts';
 
 const MIB = 2 ** 20;
-const MEASURES: Readonly<Record<Exclude<Part, 'lookups'>, (path: Path, samples: Samples) => Promise<void>>> = {
+type PathPart = Exclude<Part, 'lookups' | 'scale'>;
+const isOfPath = (part: Part): part is PathPart => part !== 'lookups' && part !== 'scale';
+const MEASURES: Readonly<Record<PathPart, (path: Path, samples: Samples) => Promise<void>>> = {
   tcp: measureTcp,
   udp: measureUdp,
   ping: measurePing,
@@ -27,8 +30,7 @@ async function comparePaths({ runs, parts }: Options): Promise<Samples> {
   for (let run = 0; run < runs; run++) {
     // Whatever else the machine does meets all of them, and none is always the first.
     const order = run % 2 === 0 ? paths : paths.toReversed();
-    for (const part of parts) {
-      if (part === 'lookups') continue;
+    for (const part of parts.filter(isOfPath)) {
       for (const path of order) {
         progress(`run ${run + 1} of ${runs}: ${part}, ${path.name}`);
         await MEASURES[part](path, samples);
@@ -53,7 +55,7 @@ async function lookupRow(setting: LookupSetting): Promise<string[]> {
 
 async function runBench(options: Options): Promise<void> {
   console.log(`${machine()}\nload before: ${load()}\n`);
-  if (options.parts.some((part) => part !== 'lookups')) {
+  if (options.parts.some(isOfPath)) {
     const rows = (await comparePaths(options)).rows('kernel');
     progress('');
     console.log(`${table(['figure', 'path', 'median', 'min', 'max', 'runs', 'to kernel'], rows)}\n`);
@@ -63,6 +65,12 @@ async function runBench(options: Options): Promise<void> {
     for (const setting of LOOKUP_SETTINGS) rows.push(await lookupRow(setting));
     progress('');
     console.log(`${table(['lookup', 'heap', 'lookups/s', 'answered', `overlayd grew, MiB for ${TARGETS}`, 'drops'], rows)}\n`);
+  }
+  if (options.parts.includes('scale')) {
+    const samples = new Samples();
+    await measureScale(options.runs, samples, progress);
+    progress('');
+    console.log(`${table(['scale', 'overlayd with', 'median', 'min', 'max', 'runs', `to ${SCALE_BASELINE}`], samples.rows(SCALE_BASELINE))}\n`);
   }
   console.log(`load after: ${load()}`);
 }
@@ -94,7 +102,7 @@ async function measureAll(options: Options): Promise<boolean> {
 
 /** Exit status. */
 export async function main(args: readonly string[]): Promise<number> {
-  const needs = missing({ root: true, tun: true, commands: ['iperf3', 'ping', 'getconf'] });
+  const needs = missing({ root: true, tun: true, commands: ['iperf3', 'ping', 'getconf', 'python3'] });
   if (needs !== undefined) {
     tell(`needs ${needs}`);
     return 1;

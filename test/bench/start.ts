@@ -27,6 +27,7 @@ const SUBJECTS: Readonly<Record<string, readonly string[]>> = {
   'show-overlay by bin/overlayadm': [bin('overlayadm'), 'show-overlay'],
   'show-overlay by oclif': [...program, 'show-overlay', '--'],
   'create-overlay': [...program, ...CREATE],
+  'create-overlay from many files': [process.execPath, bin('overlayadm.js'), ...CREATE],
   '--help': [...program, '--help'],
 };
 

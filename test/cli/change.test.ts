@@ -160,6 +160,11 @@ describe('create-vnic', () => {
   const USAGE = 'create-vnic [-t] -l OVERLAY [-m MAC] [-v VID] [-p PROP=VALUE[,...]]... VNIC';
   it.each([
     { args: ['vnic0'], text: 'missing required link\n  Add -l OVERLAY.' },
+    { args: ['-l', '', 'vnic0'], text: 'missing required link\n  Add -l OVERLAY.' },
+    {
+      args: ['-l', 'overlay0', '-m', '', 'vnic0'],
+      text: 'invalid mac address: \n  Write six numbers of one or two hexadecimal digits with : between them.',
+    },
     { args: ['-l', 'overlay0'], text: 'missing operand: vnic' },
     { args: ['-l', 'overlay0', '-v', '4095', 'vnic0'], text: "invalid vlan-id '4095'\n  Write a number from 1 to 4094." },
     { args: ['-l', 'overlay0', '-v', '0', 'vnic0'], text: "invalid vlan-id '0'\n  Write a number from 1 to 4094." },
@@ -234,7 +239,12 @@ describe('modify-overlay', () => {
     {
       args: ['-s', '2:8:20:0:0:1=192.0.2.7'],
       error: new OverlayError('TARGET_VALUE', '192.0.2.7: no port'),
-      text: 'failed to set target 2:8:20:0:0:1=192.0.2.7 for overlay target cache overlay0: 192.0.2.7: no port',
+      text: 'failed to set target 2:8:20:0:0:1=192.0.2.7 for overlay target cache overlay0: no port',
+    },
+    {
+      args: ['-d', '2:8:20:0:0:1'],
+      error: new OverlayError('TARGET_NOT_FOUND', '2:8:20:0:0:1: object not found'),
+      text: 'failed to flush target 2:8:20:0:0:1 from overlay target cache overlay0: object not found',
     },
     { args: ['-f'], error: missing('overlay0'), text: 'failed to find overlay overlay0: object not found\n  Look.' },
   ])('$args: $text', async ({ args, error, text }) => {
@@ -253,6 +263,9 @@ describe('modify-overlay', () => {
     },
     { args: ['-f'], text: 'missing required overlay device' },
     { args: ['-f', 'a', 'b'], text: 'only one overlay device may be specified' },
+    { args: ['--flush-table=yes', 'a'], text: "option '--flush-table' takes no value" },
+    { args: ['-f', ''], text: 'an operand is empty\n  Leave it out, or write a name.' },
+    { args: ['-f', 'x'.repeat(256)], text: `name too long '${'x'.repeat(40)}...'\n  At most 255 characters.` },
   ])('$args', ({ args, text }) => expectUsage('modify-overlay', args, text, USAGE));
 
   it('gives JSON', async () => {

@@ -1,6 +1,8 @@
 // The show commands over an overlayd without a network: what each prints in its three forms, warns of, and ends with.
 // Every command line goes through both paths, which have to agree.
+import { OverlayError } from '@overlayadm/api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Handlers } from '../../src/core/rpc/server.ts';
 import { schemaOf, violations } from '../helpers/json-schema.ts';
 import { type FakeDaemon, fakeDaemon } from './fake-daemon.ts';
 import type { Outcome } from './overlayadm.ts';
@@ -161,6 +163,18 @@ describe('show-link', () => {
     { line: 'show-link x0', stderr: ['overlayadm: link x0 is not valid: object not found', '  See overlayadm show-link.'], status: 1 },
     { line: 'show-link -s x0', stderr: ['overlayadm: link x0 is not valid: object not found', '  See overlayadm show-link.'], status: 1 },
   ]);
+
+  it('-s leaves out a VNIC that is not there, unless it is asked for', async () => {
+    const statistics: Handlers['link.statistics'] = async ({ link }) => {
+      if (link === 'vnic2') throw new OverlayError('VNIC_ABSENT', 'vnic2: is not there (waiting for namespace red)');
+      return { ...STATISTICS, link };
+    };
+    await using own = await fakeDaemon({ handlers: { ...showHandlers(), 'link.statistics': statistics } });
+    const all = await paths.run(own.run, words('show-link -spo link'), 'thin');
+    expect(all).toEqual({ status: 0, stdout: text(['overlay0', 'overlay1', 'vnic0', 'vnic1']), stderr: '' });
+    const stderr = 'overlayadm: vnic2: is not there (waiting for namespace red)\n';
+    expect(await paths.run(own.run, words('show-link -s vnic2'), 'thin')).toEqual({ status: 1, stdout: '', stderr });
+  });
 
   it('-s shows counters, drops by reason wrapped', async () => {
     await using own = await fakeDaemon({ handlers: { ...showHandlers(), 'link.statistics': async ({ link }) => ({ ...STATISTICS, link }) } });

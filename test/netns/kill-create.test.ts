@@ -14,7 +14,7 @@ import { type Running, start } from '../helpers/process.ts';
 import { skipUnless } from '../helpers/requirements.ts';
 
 /** How many moments of a create are tried. */
-const MOMENTS = { cold: 3, warm: 5, command: 4 } as const;
+const MOMENTS = { cold: 3, warm: 5, command: 4, vnic: 2 } as const;
 const LONG_MS = 60_000;
 
 skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('kill -9 while an overlay is being made', () => {
@@ -163,6 +163,77 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('kill -9 while an
         expect(unfinished).toBeGreaterThan(0);
       },
     );
+  });
+
+  describe('overlayd, while a VNIC', () => {
+    const NAME = 'vnic0';
+    const mtuOf = async (): Promise<number | undefined> => {
+      const links: readonly { ifname: string; mtu: number }[] = JSON.parse((await ours.must('ip', ['-j', 'link', 'show'])).stdout);
+      return links.find(({ ifname }) => ifname === NAME)?.mtu;
+    };
+    const recorded = (folder: string): number | undefined => {
+      const { overlay } = JSON.parse(readFileSync(join(folder, 'overlays', 'overlay0.json'), 'utf8'));
+      return overlay.vnics.find(({ name }: { name: string }) => name === NAME)?.mtu;
+    };
+
+    test.each([
+      { what: 'is made', method: 'vnic.create', before: undefined, after: 1400 },
+      { what: 'gets another mtu', method: 'linkprop.set', before: 1400, after: 1300 },
+      { what: 'is deleted', method: 'vnic.delete', before: 1300, after: undefined },
+    ] as const)('$what: its link is as its record says, before or after, and so is what is saved', async ({ method, before, after }) => {
+      const keeper = await serving();
+      let client = await control(ours);
+      await create(client);
+      const make = (mtu: number): Promise<unknown> =>
+        client.call('vnic.create', { name: NAME, overlay: 'overlay0', properties: [{ name: 'mtu', text: String(mtu) }], temporary: false });
+      const act = (): Promise<unknown> => {
+        if (method === 'vnic.create') return make(after ?? 0);
+        if (method === 'vnic.delete') return client.call('vnic.delete', { name: NAME, temporary: false });
+        return client.call('linkprop.set', { link: NAME, properties: [{ name: 'mtu', text: String(after) }], temporary: false });
+      };
+      const reset = async (): Promise<void> => {
+        if ([ours.dirs.run, ours.dirs.state].some((folder) => recorded(folder) !== undefined))
+          await client.call('vnic.delete', { name: NAME, temporary: false });
+        if (before !== undefined) await make(before);
+      };
+      await reset();
+      const began = performance.now();
+      await act();
+      const duration = performance.now() - began;
+      for (let moment = 0; moment < MOMENTS.vnic; moment++) {
+        await reset();
+        let done = false;
+        const acting = act().then(
+          () => {
+            done = true;
+          },
+          () => undefined,
+        );
+        await sleep((duration * (moment + 0.3)) / MOMENTS.vnic);
+        const killed = kill();
+        const wasDone = done;
+        await acting;
+        client.close();
+        client = await controlAfter(ours, killed);
+        const found = await mtuOf();
+        // There are two files: one of them may be the new one already.
+        const [up, saved] = [recorded(ours.dirs.run), recorded(ours.dirs.state)];
+        expect(up).toBe(found);
+        for (const each of [up, saved]) expect([before, after]).toContain(each);
+        if (wasDone) expect([up, saved]).toEqual([after, after]);
+        const rows = await client.call('vnic.list', { overlay: 'overlay0' });
+        expect(rows.map(({ vnic, mtu, persistent }) => ({ vnic, mtu, persistent }))).toEqual(
+          found === undefined ? [] : [{ vnic: NAME, mtu: found, persistent: saved !== undefined }],
+        );
+      }
+      await reset();
+      if (before !== undefined) await client.call('vnic.delete', { name: NAME, temporary: false });
+      await client.call('overlay.delete', { name: 'overlay0', temporary: false });
+      client.close();
+      keeper.kill('SIGTERM');
+      await ours.stopDaemon();
+      await nothingLeft();
+    });
   });
 
   describe('the command that started overlayd', () => {

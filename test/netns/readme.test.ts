@@ -38,7 +38,8 @@ skipUnless({ root: true, tun: true, commands: ['ping'] })('the plugin in the REA
     const plugin = writePlugin();
     const [a, b] = await twoHosts({ v6: false });
     for (const [host, peer, ip] of [[a, b, '10.0.0.1'] as const, [b, a, '10.0.0.2'] as const]) {
-      writeFileSync(join(host.dirs.data, 'package.json'), block('json', 'start overlayd again').replace('/srv/plugin-geneve', plugin));
+      const [, ...link] = block('sh', 'from a folder that everybody may read').trim().replace('/srv/plugin-geneve', plugin).split(' ');
+      await host.mustOverlayadm(...link);
       const properties = `geneve/listen_ip=${host.v4},direct/dest_ip=${peer.v4},direct/dest_port=6081`;
       const created = await host.mustOverlayadm('create-overlay', '-e', 'geneve', '-s', 'direct', '-v', '7', '-p', properties);
       expect(created).toMatchObject({ stdout: 'overlay0\n', stderr: '' });

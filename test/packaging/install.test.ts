@@ -75,6 +75,7 @@ describe('npm pack and npm install -g', () => {
     const manifest = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { man: string[]; bundleDependencies: string[] };
     const wanted = [
       ...['bin/overlayadm', 'bin/overlayd', 'bin/launch.sh', 'oclif.manifest.json', 'LICENSE', ...manifest.man.map((page) => page.replace('./', ''))],
+      ...['dist/thin.cjs', 'dist/cli.cjs', 'dist/cli-licences.txt'],
       ...manifest.bundleDependencies.map((name) => `node_modules/${name}/dist/index.js`),
       ...['packetio.node', 'overlayd-keeper'].map((name) => `node_modules/@overlayadm/packetio/prebuilds/linux-${process.arch}/${name}`),
     ];

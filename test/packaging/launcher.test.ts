@@ -1,8 +1,10 @@
-// The launcher finds a Node.js that is new enough, from anywhere, or says in one line that there is none.
-import { chmodSync, cpSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+// The launcher finds a Node.js that is new enough, from anywhere, or says in one line that there is none; and what it starts
+// is the same from one file as from many.
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { fakeDaemon } from '../cli/fake-daemon.ts';
 import { type Result, run } from '../helpers/process.ts';
 import { temporaryFolder } from '../helpers/temporary.ts';
 
@@ -110,5 +112,78 @@ describe('without the launcher', () => {
     const result = await run(process.execPath, ['--require', preload, join(checkout, 'bin', file), '--version']);
     expect(result).toMatchObject({ status: 1, stdout: '' });
     expect(result.stderr).toMatch(/^overlayadm: needs Node\.js 22\.18 or newer; this is \S+ at \S+\n$/);
+  });
+});
+
+describe('one file instead of many', () => {
+  /** Runs bin/FILE of a checkout, and tells which CommonJS modules were loaded, from its root. */
+  async function loading(home: string, file: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    const folder = temporaryFolder();
+    const preload = join(folder, 'list.cjs');
+    const list = join(folder, 'list');
+    writeFileSync(preload, `process.on('exit', () => require('fs').writeFileSync(${JSON.stringify(list)}, Object.keys(require.cache).join('\\n')));`);
+    const result = await bare({ ...env, HOME: folder }, process.execPath, '--require', preload, join(home, 'bin', file), ...args);
+    const loaded = readFileSync(list, 'utf8').split('\n');
+    return { result, loaded: loaded.map((path) => path.replace(realpathSync(checkout), '').replace(realpathSync(home), '').replace(/^\//, '')) };
+  }
+
+  const create = ['create-overlay', '-e', 'vxlan', '-s', 'direct', '-v', '7'];
+  const isOclif = (path: string): boolean => path.startsWith('node_modules/@oclif/core/');
+
+  const lines: readonly (readonly string[])[] = [
+    [],
+    ['--help'],
+    ['--version'],
+    ['--bogus'],
+    ['create-overlay', '-?'],
+    ['create-overlay', '--bogus', '--json'],
+    ['create-overlay', '-v', 'x'],
+    create,
+    [...create, '--json'],
+    ['show-overlay', '--bogus'],
+  ];
+
+  it.each(lines.map((args) => ({ args, line: ['overlayadm', ...args].join(' ') })))('$line: the same from both', async ({ args }) => {
+    await using daemon = await fakeDaemon({ handlers: { 'overlay.create': async () => ({ name: 'overlay0', warnings: ['so it is'] }) } });
+    const env = { OVERLAYADM_RUN_DIR: daemon.run };
+    const [one, many] = await Promise.all(['overlayadm.cjs', 'overlayadm.js'].map((file) => loading(checkout, file, args, env)));
+    expect(one?.result).toEqual(many?.result);
+    expect(`${one?.result.stdout}${one?.result.stderr}`).not.toBe('');
+    expect(one?.loaded).toContain('dist/cli.cjs');
+    expect(one?.loaded.filter((path) => path.startsWith('node_modules/'))).toEqual([]);
+    expect(many?.loaded.some(isOclif)).toBe(true);
+    expect(many?.loaded).not.toContain('dist/cli.cjs');
+  });
+
+  it.each(['plugins', 'help', 'nonsense', '../commands/create-overlay'])('%s is left to the many', async (word) => {
+    const { loaded } = await loading(checkout, 'overlayadm.cjs', [word], { OVERLAYADM_DATA_DIR: temporaryFolder() });
+    expect(loaded).not.toContain('dist/cli.cjs');
+    expect(loaded.some(isOclif)).toBe(true);
+  });
+
+  it('names what is in it, with the licences', () => {
+    const text = readFileSync(join(checkout, 'dist/cli-licences.txt'), 'utf8');
+    const there = [...readFileSync(join(checkout, 'dist/cli.cjs'), 'utf8').matchAll(/^\/\/ node_modules\/((?:@[^/]+\/)?[^/]+)/gm)];
+    const names = [...new Set(there.map(([, name]) => name))];
+    expect(names).toContain('@oclif/core');
+    expect(names.filter((name) => !text.includes(`\n${name} `))).toEqual([]);
+    // Slow to load, or of the build.
+    expect(names.filter((name) => /^(chalk|cosmiconfig|npm|pino|valibot|typescript|@oclif\/plugin-.*)$/.test(name ?? ''))).toEqual([]);
+  });
+
+  it('works where neither file is', async () => {
+    const home = temporaryFolder();
+    for (const name of ['bin', 'dist', 'package.json', 'oclif.manifest.json'])
+      cpSync(join(checkout, name), join(home, name), { recursive: true, filter: (path) => !/\/dist\/[^/]+\.cjs$/.test(path) });
+    symlinkSync(join(checkout, 'node_modules'), join(home, 'node_modules'));
+    expect(readdirSync(join(home, 'dist'))).not.toContain('cli.cjs');
+    for (const args of [
+      ['create-overlay', '--help'],
+      ['show-overlay', '--bogus'],
+    ]) {
+      const { result, loaded } = await loading(home, 'overlayadm.cjs', args);
+      expect(result).toEqual((await loading(checkout, 'overlayadm.cjs', args)).result);
+      expect(loaded.some(isOclif)).toBe(true);
+    }
   });
 });

@@ -34,6 +34,9 @@ class Mute {
 }
 
 const ADDRESSES = ['192.0.2.1', '2001:db8::1'];
+// What is saved waits for the disk, and the disk for whoever else uses it.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
+
 const running: SimHost[] = [];
 
 async function start(mute = new Mute(), log: Log = silentLog): Promise<SimHost> {
@@ -156,7 +159,7 @@ describe('a plugin that toggles degrade and restore', () => {
 
 describe('ten clients that create, delete and show in a random order, while overlayd stops and crashes', () => {
   const CLIENTS = 10;
-  const ROUNDS = 30;
+  const ROUNDS = 16;
   /** overlayd is started again every so many rounds, and nobody but its clients notices. */
   const RESTART_ROUNDS = 4;
   const NAMES = ['overlay0', 'overlay1', 'overlay2', 'overlay3', 'overlay4', 'overlay5'];

@@ -7,8 +7,8 @@ import { findPlugin } from '../../core/cli/plugins-list.ts';
 export default class PluginsUninstall extends PluginsChangeCommand {
   static override aliases = ['plugins:unlink', 'plugins:remove'];
   static override summary = 'Remove plugin packages that were installed or linked.';
-  static override description = `Overlays that use one go on forwarding to what they know, are degraded, and are whole again when it is \
-installed again. A folder that was linked is left as it is.`;
+  static override description = `Overlays that use one go on with its code as long as its plugin host runs; after that they forward to what \
+they know, degraded, until it is installed again. A folder that was linked is left as it is.`;
   static override usage = 'plugins uninstall [-v] PACKAGE...';
   static override examples = ['<%= config.bin %> plugins uninstall overlayadm-plugin-geneve'];
 
@@ -23,6 +23,7 @@ installed again. A folder that was linked is left as it is.`;
     // Their versions cannot be read any more afterwards.
     const packages = plugins.map((plugin) => this.described(plugin));
     for (const { name } of plugins) await this.runProgram({ id: 'plugins:uninstall', args: [name] }, flags.verbose, 'uninstalled', name);
-    return { ...(await this.changed([])), packages };
+    const removed = packages.map(({ name }) => name);
+    return { ...(await this.changed([], removed)), packages };
   }
 }

@@ -1,13 +1,18 @@
 // What every command shares: the connection to overlayd, and how results, warnings and errors are shown.
-import { Command, Flags } from '@oclif/core';
+import { Command, Flags, type Interfaces } from '@oclif/core';
 import type { Client } from '../rpc/client.ts';
 import type { OverlayError } from '../rpc/errors.ts';
+import { MAX_NAME_CHARACTERS } from '../util/limits.ts';
+import { checkOperands } from './checked-names.ts';
 import { painter } from './colour.ts';
 import { connectToDaemon } from './connect.ts';
 import { toJson } from './json.ts';
-import { hasFlag, printLines, reportFailure, reportJson, reportLines, toOverlayError, warningLine } from './report.ts';
+import { hasFlag, printLines, reportFailure, reportJson, reportLines, toOverlayError, warningLine, wordsBeforeDashes } from './report.ts';
 import { COMMON_FLAGS } from './show/specification.ts';
 import type { Paint } from './table.ts';
+import { usageError } from './usage.ts';
+
+type Output = Record<string, unknown>;
 
 /** R is what --json shows. */
 export abstract class BaseCommand<R> extends Command {
@@ -17,7 +22,25 @@ export abstract class BaseCommand<R> extends Command {
     'no-color': Flags.boolean({ summary: COMMON_FLAGS['no-color'].summary, helpGroup: 'GLOBAL' }),
   };
 
+  protected readonly operandCharacters: number = MAX_NAME_CHARACTERS;
+
   abstract override run(): Promise<R>;
+
+  /** Refuses also what oclif takes for something else: `--json=no` would be the option and an operand `no`. */
+  protected override async parse<F extends Output, B extends Output, A extends Output>(
+    options?: Interfaces.Input<F, B, A>,
+    argv?: string[],
+  ): Promise<Interfaces.ParserOutput<F, B, A>> {
+    const parsed = await super.parse(options, argv);
+    const flags: Readonly<Record<string, { readonly type: string }>> = { ...this.ctor.baseFlags, ...this.ctor.flags };
+    const valued = wordsBeforeDashes(this.argv).find((word) => word.includes('=') && flags[word.slice(2, word.indexOf('='))]?.type === 'boolean');
+    if (valued?.startsWith('--')) throw usageError(`option '${valued.slice(0, valued.indexOf('='))}' takes no value`);
+    checkOperands(
+      parsed.raw.flatMap((token) => (token.type === 'arg' ? [token.input] : [])),
+      this.operandCharacters,
+    );
+    return parsed;
+  }
 
   protected connect(): Promise<Client> {
     return connectToDaemon(this.config, process.env);

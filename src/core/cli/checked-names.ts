@@ -16,3 +16,14 @@ export function checkNewLink(name: string): void {
   const what = isTooLong(name) ? 'link name too long' : 'invalid link name';
   if (!isLinkName(name)) throw new OverlayError('LINK_NAME', `${what} '${name}'`, { details: { name }, advice: LINK_NAME_ADVICE });
 }
+
+/**
+ * An operand without a character is mostly a variable of a script that was not set; one that is too long for a request would
+ * be taken for a mistake of the program. @throws OverlayError USAGE
+ */
+export function checkOperands(operands: readonly string[], maxCharacters: number): void {
+  for (const operand of operands) {
+    if (operand === '') throw usageError('an operand is empty', 'Leave it out, or write a name.');
+    if (operand.length > maxCharacters) throw usageError(`name too long '${operand.slice(0, 40)}...'`, `At most ${maxCharacters} characters.`);
+  }
+}

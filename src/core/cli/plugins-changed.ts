@@ -1,18 +1,28 @@
 // After plugins were installed, linked or removed: an overlayd that runs is told, and what it did is shown.
 import { type ConnectOptions, connect } from '../rpc/client.ts';
 import { OverlayError } from '../rpc/errors.ts';
-import type { PluginReload } from '../rpc/protocol.ts';
+import type { PluginReload, PluginRow } from '../rpc/protocol.ts';
 import { type Directories, socketPath } from '../util/directories.ts';
 import { withMessage } from './failures.ts';
 
+export interface Reloaded {
+  readonly reload: PluginReload;
+  /** Plugins of the packages in question that cannot be used. */
+  readonly unusable: readonly PluginRow[];
+}
+
 /**
- * null when none runs: it will find the plugins when it starts, and is not started for this.
+ * null when none runs: it will find the plugins when it starts, and is not started for this. `packages`: those that are
+ * new; their plugins are tried, one that hangs for as long as show-plugins would.
  * @throws OverlayError with a text that says that the change itself was made.
  */
-export async function reloadPlugins(directories: Directories, options: ConnectOptions): Promise<PluginReload | null> {
+export async function reloadPlugins(directories: Directories, options: ConnectOptions, packages: readonly string[]): Promise<Reloaded | null> {
   try {
     await using client = await connect(socketPath(directories), options);
-    return await client.call('plugin.reload', {});
+    const reload = await client.call('plugin.reload', {});
+    const tried = packages.filter((name) => !reload.kept.some((kept) => kept.package === name));
+    const { plugins } = tried.length === 0 ? { plugins: [] } : await client.call('plugin.list', {});
+    return { reload, unusable: plugins.filter((row) => row.problem !== null && tried.includes(row.package)) };
   } catch (error) {
     if (!OverlayError.is(error)) throw error;
     const { errno } = error.details;
@@ -27,16 +37,20 @@ export interface Telling {
   failWith(error: OverlayError): void;
 }
 
-/** A package whose new code did not come up is a failure, though the old code goes on. */
-export function tellReload({ replaced, kept, problems }: PluginReload, { log, warn, failWith }: Telling): void {
+/** A package whose new code did not come up is a failure, though the old code goes on. `removed`: packages that were uninstalled. */
+export function tellReload({ reload, unusable }: Reloaded, removed: readonly string[], { log, warn, failWith }: Telling): void {
+  const { replaced, kept, problems } = reload;
   for (const name of replaced) log(`${name}: overlayd uses the new code`);
   for (const problem of problems) warn(problem);
+  for (const { kind, name, problem } of unusable) warn(`${kind} plugin ${name}: ${problem}`);
   for (const { package: name, reason } of kept) {
-    failWith(
-      new OverlayError('PLUGIN_KEPT', `${name}: the new code did not come up, the old one goes on (${reason})`, {
-        details: { package: name, reason },
-        advice: 'Install a version that works, or uninstall it.',
-      }),
-    );
+    if (removed.includes(name)) warn(`${name}: still in use; what runs goes on until its overlays are deleted`);
+    else failWith(keptError(name, reason));
   }
 }
+
+const keptError = (name: string, reason: string): OverlayError =>
+  new OverlayError('PLUGIN_KEPT', `${name}: the new code did not come up, the old one goes on (${reason})`, {
+    details: { package: name, reason },
+    advice: 'Install a version that works, or uninstall it.',
+  });

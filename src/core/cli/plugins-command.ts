@@ -3,7 +3,7 @@ import { lstatSync } from 'node:fs';
 import { OverlayError } from '../rpc/errors.ts';
 import type { PluginReload } from '../rpc/protocol.ts';
 import { directoriesOf } from '../util/directories.ts';
-import { DEFAULT_TERMINAL_ROWS } from '../util/limits.ts';
+import { DEFAULT_TERMINAL_ROWS, MAX_PATH_BYTES } from '../util/limits.ts';
 import { BaseCommand } from './base-command.ts';
 import { commandClock } from './clock.ts';
 import { runNpm } from './npm.ts';
@@ -15,6 +15,8 @@ import { checkMayChange, type PluginsProgram, ProgramFailed, runPluginsProgram }
 import { type Field, formatTable } from './table.ts';
 
 export abstract class PluginsCommand<R> extends BaseCommand<R> {
+  /** Paths, too. */
+  protected override readonly operandCharacters = MAX_PATH_BYTES;
   protected readonly directories = directoriesOf(process.env);
 
   protected installed(): readonly InstalledPlugin[] {
@@ -86,12 +88,17 @@ export abstract class PluginsChangeCommand extends PluginsCommand<PluginsChanged
     }
   }
 
-  /** Tells overlayd and the person. */
-  protected async changed(plugins: readonly InstalledPlugin[]): Promise<PluginsChanged> {
-    const reload = await reloadPlugins(this.directories, { version: this.config.version, clock: commandClock });
-    if (reload !== null) {
-      tellReload(reload, { log: (text) => this.log(text), warn: (text) => void this.warn(text), failWith: (error) => this.failWith(error) });
+  /** Tells overlayd and the person. `removed`: packages that are not there any more. */
+  protected async changed(plugins: readonly InstalledPlugin[], removed: readonly string[] = []): Promise<PluginsChanged> {
+    const names = plugins.map(({ name }) => name);
+    const reloaded = await reloadPlugins(this.directories, { version: this.config.version, clock: commandClock }, names);
+    if (reloaded !== null) {
+      tellReload(reloaded, removed, {
+        log: (text) => this.log(text),
+        warn: (text) => void this.warn(text),
+        failWith: (error) => this.failWith(error),
+      });
     }
-    return { packages: plugins.map((plugin) => this.described(plugin)), reload };
+    return { packages: plugins.map((plugin) => this.described(plugin)), reload: reloaded?.reload ?? null };
   }
 }

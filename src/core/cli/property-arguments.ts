@@ -1,7 +1,7 @@
 // The texts of -p: properties with values, by the grammar of illumos dladm_parse_args() with one value each, and names alone.
 import type { OverlayError } from '../rpc/errors.ts';
 import type { PropertyArgument } from '../rpc/protocol.ts';
-import { MAX_PROPERTY_ARGUMENTS } from '../util/limits.ts';
+import { MAX_NAME_CHARACTERS, MAX_PATH_BYTES, MAX_PROPERTY_ARGUMENTS } from '../util/limits.ts';
 import { usageError } from './usage.ts';
 
 /**
@@ -35,6 +35,7 @@ function parseItem(text: string, item: string, previous: string | undefined, fou
   }
   if (more.length > 0) throw invalid(text, `more than one = in '${item}'`, found);
   if (value === '') throw usageError(`no value specified for '${name}'`, 'Write -p prop=value[,prop=value...].');
+  if (name.length > MAX_NAME_CHARACTERS || value.length > MAX_PATH_BYTES) throw usageError(`property list too long '${item.slice(0, 40)}...'`);
   return { name, value };
 }
 

@@ -47,7 +47,8 @@ function oclifText(error: OclifError): string {
   const repeated = /^Flag (--\S+) can only be specified once/.exec(error.message);
   if (repeated) return `option '${repeated[1]}' is given more than once`;
   const unknown = /^[Cc]ommand (.+) not found/.exec(error.message);
-  if (unknown) return `unknown subcommand '${unknown[1]}'`;
+  // oclif joins the words of a topic by colons.
+  if (unknown) return `unknown subcommand '${unknown[1]?.replaceAll(':', ' ')}'`;
   return error.message.replace(/\nSee more help with --help$/, '').replace(/\s*\n\s*/g, ' ');
 }
 
@@ -106,7 +107,9 @@ export function stackLines(error: unknown): string[] {
 }
 
 /** Is it among the words before `--`? For what is shown when the parser itself failed. */
-export function hasFlag(argv: readonly string[], flag: string): boolean {
+export const hasFlag = (argv: readonly string[], flag: string): boolean => wordsBeforeDashes(argv).includes(flag);
+
+export function wordsBeforeDashes(argv: readonly string[]): readonly string[] {
   const end = argv.indexOf('--');
-  return (end < 0 ? argv : argv.slice(0, end)).includes(flag);
+  return end < 0 ? argv : argv.slice(0, end);
 }

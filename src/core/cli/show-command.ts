@@ -20,7 +20,7 @@ export function showCommand(specification: ShowSpecification): Command.Class {
     async run(): Promise<void> {
       const { args, flags } = await this.parse();
       const operands = operand === undefined ? [] : listOf((args as Given)[operand.name]);
-      process.exitCode = await runShow(specification, wordsOf(operands, valuesOf(flags)), () => this.connect());
+      process.exitCode = await runShow(specification, wordsOf(operands, valuesOf(flags as Given)), () => this.connect());
     }
   };
 }

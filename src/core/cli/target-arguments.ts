@@ -1,4 +1,5 @@
 // modify-overlay: which one of -d, -f and -s was asked for, in dladm's order of complaints.
+import { MAX_NAME_CHARACTERS } from '../util/limits.ts';
 import { usageError } from './usage.ts';
 
 export type TargetChange =
@@ -37,13 +38,14 @@ export function parseTargetChange({ deleted, set, flushes }: TargetOptions): Tar
 function parseEntry(text: string): TargetChange {
   const at = text.indexOf('=');
   const [mac, destination] = [text.slice(0, at), text.slice(at + 1)];
-  if (at < 0 || mac === '' || destination === '') {
-    throw usageError(`malformed value, expected mac=dest, got: ${text}`, 'dest is ip:port, [ipv6]:port, or drop.');
+  if (at < 0 || mac === '' || destination === '' || destination.length > MAX_NAME_CHARACTERS) {
+    throw usageError(`malformed value, expected mac=dest, got: ${text.slice(0, MAX_NAME_CHARACTERS)}`, 'dest is ip:port, [ipv6]:port, or drop.');
   }
   return { kind: 'set', mac: checkedMac(mac), destination, text };
 }
 
-function checkedMac(text: string): string {
+/** @throws OverlayError USAGE */
+export function checkedMac(text: string): string {
   if (!MAC.test(text)) throw usageError(`invalid mac address: ${text}`, 'Write six numbers of one or two hexadecimal digits with : between them.');
   return text;
 }

@@ -7,8 +7,8 @@ export function usageError(message: string, advice?: string): OverlayError {
   return new OverlayError(USAGE, message, advice === undefined ? {} : { advice });
 }
 
-/** @throws OverlayError USAGE with `message` when the value is not there; `option` is what to type. */
+/** @throws OverlayError USAGE with `message` when the value is not there, or empty; `option` is what to type. */
 export function required<T>(value: T | undefined, message: string, option: string): T {
-  if (value === undefined) throw usageError(message, `Add ${option}.`);
+  if (value === undefined || value === '') throw usageError(message, `Add ${option}.`);
   return value;
 }

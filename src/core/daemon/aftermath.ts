@@ -37,7 +37,7 @@ export class Verifications {
 }
 
 export interface SweepParts {
-  readonly kernel: Pick<KernelNetwork, 'deleteOverlayLink' | 'links'>;
+  readonly kernel: Pick<KernelNetwork, 'deleteOverlayLink' | 'deleteVnic' | 'links'>;
   readonly store: Pick<HeldStore, 'discard' | 'names'>;
   readonly records: Records;
   readonly log: Log;
@@ -51,23 +51,37 @@ export interface SweepParts {
  */
 export function sweepLeftovers({ kernel, store, records, log, isIncomplete }: SweepParts): void {
   const isKnown = (name: string): boolean => records.get('up', name) !== undefined || records.unreadable('up').has(name);
+  const isWaiting = isIncomplete || records.unreadable('up').size > 0;
   for (const name of store.names()) {
     const overlay = /^tap\.(.+)$/.exec(name)?.[1];
-    if (overlay === undefined ? !isIncomplete : !isKnown(overlay)) store.discard(name);
+    if (overlay === undefined ? !isWaiting : !isKnown(overlay)) store.discard(name);
   }
+  const vnics = new Set(records.names('up').flatMap((name) => records.get('up', name)?.vnics.map((vnic) => vnic.name) ?? []));
+  // Whose VNICs they are does not say a record that cannot be read.
+  const isVnicKnown = (name: string): boolean => vnics.has(name) || records.unreadable('up').size > 0;
   for (const link of kernel.links()) {
-    if (!link.ours || link.kind !== 'tun' || isKnown(link.name)) continue;
-    log.warn({ link: link.name }, 'a link that no record knows is deleted');
-    try {
-      kernel.deleteOverlayLink(link.name);
-    } catch (error) {
-      log.warn({ link: link.name, error: messageOf(error) }, 'it cannot be deleted');
-    }
+    if (!link.ours) continue;
+    const name = link.mark?.name ?? link.name;
+    if (link.kind === 'tun' && !isKnown(link.name)) tryDelete(log, link.name, () => kernel.deleteOverlayLink(link.name));
+    // Its deletion was recorded, and then somebody killed us.
+    if (link.kind === 'macvlan' && !isVnicKnown(name)) tryDelete(log, link.name, () => kernel.deleteVnic(link.name));
+  }
+}
+
+function tryDelete(log: Log, link: string, act: () => void): void {
+  log.warn({ link }, 'a link that no record knows is deleted');
+  try {
+    act();
+  } catch (error) {
+    log.warn({ link, error: messageOf(error) }, 'it cannot be deleted');
   }
 }
 
 /** What is left of an overlay that could not be restored and is deleted. */
-export function discardOverlay({ kernel, store, log }: Omit<SweepParts, 'records' | 'isIncomplete'>, name: string): void {
+export function discardOverlay(
+  { kernel, store, log }: { readonly kernel: Pick<KernelNetwork, 'deleteOverlayLink'> } & Pick<SweepParts, 'store' | 'log'>,
+  name: string,
+): void {
   store.discard(`tap.${name}`);
   try {
     kernel.deleteOverlayLink(name);

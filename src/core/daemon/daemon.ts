@@ -99,7 +99,10 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       vnics.forget(name);
     },
     absentVnics: (name, temporary) => vnics.absent(name, temporary),
-    discard: (name) => discardOverlay({ kernel, store, log }, name),
+    discard: (name) => {
+      tap.discard(name, !isIncomplete(overlays, records));
+      discardOverlay({ kernel, store, log }, name);
+    },
   });
   const vnics: Vnics = new Vnics({ kernel, log, clock, records, randomBytes: (count) => randomBytes(count), overlay: (name) => overlays.get(name) });
   const change: ChangeParts = { ...opening, vnicsAbove: (name, mtu) => vnics.vnicsAbove(name, mtu) };
@@ -108,7 +111,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   unwind.add(() => snapshots.finish());
   await overlays.restore();
   await tap.ready();
-  sweepLeftovers({ kernel, store, records, log, isIncomplete: overlays.names().length < records.names('up').length });
+  sweepLeftovers({ kernel, store, records, log, isIncomplete: isIncomplete(overlays, records) });
   snapshots.start();
   const gid = groupId(READERS);
   const server = await serve({
@@ -133,6 +136,10 @@ async function takeDown(undo: ReturnType<Unwind['keep']>, report: (error: unknow
   await using unwind = new Unwind(report);
   for (const step of undo) unwind.add(step);
 }
+
+/** Is there an overlay that should be there and is not? What its record says cannot be known when nobody can read it. */
+const isIncomplete = (overlays: Overlays, records: Records): boolean =>
+  overlays.names().length < records.names('up').length || records.unreadable('up').size > 0;
 
 /** `varpd/id` of its records. */
 const highestId = (records: Records, name: string): number => Math.max(records.get('up', name)?.id ?? 0, records.get('saved', name)?.id ?? 0);

@@ -105,7 +105,9 @@ export class HeldDescriptors implements HeldStore {
       else if (this.#holder.kind === 'service-manager') this.#io.notify(this.#holder.socket, state, descriptors);
       this.#hasFailed = false;
     } catch (error) {
-      if (!this.#hasFailed) this.#log?.warn({ error: messageOf(error), holder: this.#holder.kind }, 'the holder of descriptors cannot be told');
+      // Before there is a log nobody would hear of it.
+      if (this.#hasFailed || this.#log === undefined) return;
+      this.#log.warn({ error: messageOf(error), holder: this.#holder.kind }, 'the holder of descriptors cannot be told');
       this.#hasFailed = true;
     }
   }

@@ -207,6 +207,8 @@ async function main(): Promise<void> {
   };
   process.on('uncaughtException', crash).on('unhandledRejection', crash);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => exit(EXIT.ok));
+  // Node.js would open its debugger on a port of loopback, and with it what overlayd may do to everybody on this host.
+  process.on('SIGUSR1', () => undefined);
   // Nobody would start us again.
   process.on('SIGHUP', () => exit(held.kind === 'none' ? EXIT.ok : EXIT.restart));
   try {

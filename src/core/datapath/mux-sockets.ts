@@ -61,7 +61,7 @@ export class MuxSockets {
   /** Not read any more: only to be released. */
   readonly #held = new WeakSet<OpenMux>();
   /** Taken from the store, which gives it once, for an overlay that then could not be opened. */
-  readonly #aside = new Map<string, number>();
+  readonly #aside = new Map<string, { readonly socket: number; readonly listenIp: IpAddress; readonly listenPort: number }>();
   /** Ports of sockets that were forgotten, and until when the holder may still have them bound. */
   readonly #forgotten = new Map<number, number>();
   #last = 0;
@@ -147,8 +147,17 @@ export class MuxSockets {
   }
 
   #giveBack({ listenIp, listenPort, inherited }: Pick<OpenMux, 'listenIp' | 'listenPort' | 'inherited'>, receive: number): void {
-    if (inherited) this.#aside.set(muxKey(listenIp, listenPort), receive);
+    if (inherited) this.#aside.set(muxKey(listenIp, listenPort), { socket: receive, listenIp, listenPort });
     else this.#parts.io.close(receive);
+  }
+
+  /** Nothing is left that could be restored: what was taken for it goes, at the holder too. */
+  dropAside(): void {
+    for (const [key, { socket, listenIp, listenPort }] of this.#aside) {
+      this.#aside.delete(key);
+      this.#forget(listenIp, listenPort);
+      this.#parts.io.close(socket);
+    }
   }
 
   #forget(listenIp: IpAddress, listenPort: number): void {
@@ -195,7 +204,7 @@ export class MuxSockets {
   #inherited(listenIp: IpAddress, listenPort: number): number | undefined {
     const { io, store } = this.#parts;
     const key = muxKey(listenIp, listenPort);
-    const socket = this.#aside.get(key) ?? store.take(key);
+    const socket = this.#aside.get(key)?.socket ?? store.take(key);
     if (socket === undefined) return undefined;
     this.#aside.delete(key);
     if (isBoundTo(io, socket, listenIp, listenPort)) return socket;

@@ -40,7 +40,7 @@ export class TapDevices {
     if (!restore) {
       const fd = this.#openNew(name);
       // Its device has gone, else there were no new one.
-      this.#dropAside(name);
+      this.dropAside(name);
       return { fd, inherited: false };
     }
     const link = kernel.link(name);
@@ -64,7 +64,8 @@ export class TapDevices {
     throw descriptorsUsed(name, mostDescriptors);
   }
 
-  #dropAside(name: string): void {
+  /** Nobody restores it any more. */
+  dropAside(name: string): void {
     const fd = this.#aside.get(name);
     this.#aside.delete(name);
     if (fd !== undefined) this.#parts.io.close(fd);

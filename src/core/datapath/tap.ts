@@ -50,6 +50,12 @@ export class TapDriver implements DatapathDriver {
     return this.#serial.run(() => this.#muxes.ready());
   }
 
+  /** An overlay that could not be restored is deleted. `isLast`: no other one waits to be restored. */
+  discard(name: string, isLast: boolean): void {
+    this.#devices.dropAside(name);
+    if (isLast) this.#muxes.dropAside();
+  }
+
   open(spec: DatapathSpec): Promise<DatapathPort> {
     return this.#serial.run(() => this.#open(spec));
   }

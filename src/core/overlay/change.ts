@@ -133,14 +133,18 @@ async function applyNow(
   const point = next.lookup.mode === 'point' ? pointOf(parts, factsOf(next)) : undefined;
   const saved = temporary ? undefined : await savedParts(parts, before.name, changes, next);
   changeMtu(parts, overlay, next, unwind);
-  await parts.records.change(before.name, temporary, (old, place) => ({
-    ...old,
-    properties: withChanges(old.properties, changes),
-    setters: { ...old.setters, ...setters },
-    socket: next.socket,
-    lookup: next.lookup,
-    ...(place === 'saved' ? saved : undefined),
-  }));
+  await parts.records.change(before.name, temporary, (old, place) => {
+    // Deleted, and made anew under its name: another overlay.
+    if (old.id !== record.id) throw goneMeanwhile(before.name);
+    return {
+      ...old,
+      properties: withChanges(old.properties, changes),
+      setters: { ...old.setters, ...setters },
+      socket: next.socket,
+      lookup: next.lookup,
+      ...(place === 'saved' ? saved : undefined),
+    };
+  });
   // Deleted meanwhile: there is nothing any more that could be another way.
   if (overlay.port === undefined) throw goneMeanwhile(before.name);
   unwind.keep();
@@ -250,5 +254,6 @@ function changeMtu(parts: ChangeParts, overlay: Overlay, next: OverlayRecord, un
     });
   }
   port?.setMtu(mtu);
-  unwind.add(() => port?.setMtu(facts.mtu));
+  // Asked anew: it may be deleted meanwhile, and its name be that of another overlay.
+  unwind.add(() => overlay.port?.setMtu(facts.mtu));
 }

@@ -66,15 +66,17 @@ export function driverOf({ drivers }: Pick<OpenParts, 'drivers'>, { name, driver
 export function newOverlay(parts: OpenParts, record: OverlayRecord): Overlay {
   const facts = factsOf(record);
   const { name, encap, socket } = facts;
-  return new Overlay(facts, {
+  const overlay: Overlay = new Overlay(facts, {
     ...parts.overlay,
     healthLog: parts.overlay.log,
     // Its own, so that a plugin that floods the log cannot drown what there is to say of other overlays.
     log: new LimitedLog(parts.overlay.log, parts.overlay.clock),
     check: checkOf(driverOf(parts, facts), encap, socket),
-    mtuTo: (ip) => parts.kernel.mtuTo(socket.listenIp, ip),
+    // Asked when it matters: the listen address may have changed.
+    mtuTo: (ip) => parts.kernel.mtuTo(overlay.facts.socket.listenIp, ip),
     isVnic: (mac) => parts.isVnic(name, mac),
   });
+  return overlay;
 }
 
 /** For createInstance() and restoreInstance(). */

@@ -9,7 +9,7 @@ import type { Miss } from './lookups.ts';
 import { checkLinkName, freeOverlayName } from './names.ts';
 import type { OpenParts } from './open.ts';
 import type { Overlay } from './overlay.ts';
-import { type OverlayRecord, withVnic } from './record.ts';
+import { type OverlayRecord, type VnicRecord, withVnic } from './record.ts';
 import type { Place } from './records.ts';
 import { NO_PAST, type Past, restoreOverlay } from './restore.ts';
 import { UnderlayWatch } from './underlay-watch.ts';
@@ -130,7 +130,8 @@ export class Overlays {
   }
 
   /**
-   * Makes a saved overlay that is not there, or what of it is not there.
+   * Makes a saved overlay that is not there, or what of it is not there. One that cannot be had just now, as at boot before its
+   * address is there, is tried again from time to time.
    * @throws OverlayError OVERLAY_NOT_FOUND, STATE_UNREADABLE, or what refused
    */
   async up(name: string): Promise<void> {
@@ -141,12 +142,20 @@ export class Overlays {
     const overlay = this.#byName.get(name);
     const now = records.get('up', name);
     if (overlay !== undefined && now !== undefined) {
-      const missing = saved.vnics.filter((vnic) => !now.vnics.some((other) => other.name === vnic.name));
-      if (missing.length > 0) await records.change(name, true, (record) => missing.reduce(withVnic, record));
+      const isMissing = ({ name: vnic }: VnicRecord): boolean => !records.get('up', name)?.vnics.some((other) => other.name === vnic);
+      const missing = (): readonly VnicRecord[] => records.get('saved', name)?.vnics.filter(isMissing) ?? [];
+      // Looked at once more when it is its turn: one may have been deleted for good meanwhile.
+      if (missing().length > 0) await records.change(name, true, (record) => missing().reduce(withVnic, record));
       return this.#parts.restored(overlay, records.get('up', name) ?? now, NO_PAST);
     }
     this.#refuseReserved(name);
-    await this.#open(now ?? saved);
+    try {
+      await this.#open(name);
+    } catch (error) {
+      this.#isBroken(name, error);
+      this.#planRetry();
+      throw error;
+    }
   }
 
   /** Names of what is saved, readable or not. */
@@ -209,47 +218,48 @@ export class Overlays {
   }
 
   async #restoreOne(name: string): Promise<void> {
-    const record = this.#parts.records.get('up', name);
-    if (record === undefined || this.#closed) return;
+    if (this.#closed) return;
     try {
-      await this.#open(record);
+      await this.#open(name);
     } catch (error) {
-      const reason = messageOf(error);
-      const advice = (OverlayError.is(error) ? error.advice : undefined) ?? 'it is tried again by itself; see the log of overlayd';
-      const since = this.#broken.get(name)?.since ?? this.#parts.overlay.clock.date();
-      if (this.#broken.get(name)?.reason !== reason) this.#parts.overlay.log.warn({ overlay: name, reason }, 'overlay cannot be restored');
-      this.#broken.set(name, { reason, advice, since });
+      this.#isBroken(name, error);
     }
   }
 
-  async #open(record: OverlayRecord): Promise<void> {
-    const { name } = record;
+  #isBroken(name: string, error: unknown): void {
+    const { records, overlay } = this.#parts;
+    // It could not even be recorded that it should be there.
+    if (records.get('up', name) === undefined) return;
+    const reason = messageOf(error);
+    const advice = (OverlayError.is(error) ? error.advice : undefined) ?? 'it is tried again by itself; see the log of overlayd';
+    const since = this.#broken.get(name)?.since ?? overlay.clock.date();
+    if (this.#broken.get(name)?.reason !== reason) overlay.log.warn({ overlay: name, reason }, 'overlay cannot be restored');
+    this.#broken.set(name, { reason, advice, since });
+  }
+
+  /** Recorded first, then made: also an overlayd that comes after us tries what is recorded as up. */
+  async #open(name: string): Promise<void> {
+    const { records } = this.#parts;
     this.#reserved.set(name, 'brought up');
     try {
+      const saved = records.get('saved', name);
+      if (records.get('up', name) === undefined && saved !== undefined) await records.putUp(saved);
+      const record = records.get('up', name);
+      if (record === undefined) throw this.#notFound(name);
       const past = await this.#parts.past(record);
       const { overlay, adopted } = await restoreOverlay(this.#parts, record, past);
-      await this.#record(overlay, record);
+      if (this.#closed) {
+        await overlay.release();
+        throw shuttingDown();
+      }
       this.#enter(overlay);
       this.#broken.delete(name);
       this.#parts.overlay.log.info({ overlay: name, vnetid: record.vnetid, encap: record.encap.name, adopted }, 'overlay restored');
-      await this.#parts.restored(overlay, record, past);
+      // A VNIC that was deleted meanwhile must not come back.
+      await this.#parts.restored(overlay, records.get('up', name) ?? record, past);
     } finally {
       this.#reserved.delete(name);
     }
-  }
-
-  /** An overlay that is not entered yet; when it cannot be recorded it is not there. */
-  async #record(overlay: Overlay, record: OverlayRecord): Promise<void> {
-    const { records } = this.#parts;
-    try {
-      if (records.get('up', record.name) !== record) await records.putUp(record);
-    } catch (error) {
-      await overlay.close();
-      throw error;
-    }
-    if (!this.#closed) return;
-    await overlay.release();
-    throw shuttingDown();
   }
 
   #planRetry(): void {
@@ -325,8 +335,8 @@ export class Overlays {
       this.#reserved.delete(name);
       throw error;
     }
-    await this.#leave(overlay, () => overlay.close());
-    await this.#parts.forget(name);
+    // Its name is not free before its targets are forgotten: they could be those of the next one of this name.
+    await this.#leave(overlay, () => overlay.close().finally(() => this.#parts.forget(name)));
     this.#parts.overlay.log.info({ overlay: name }, 'overlay deleted');
   }
 

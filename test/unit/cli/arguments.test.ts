@@ -40,6 +40,7 @@ describe('-p', () => {
     { texts: ['a=b=c'], message: "invalid property list 'a=b=c': more than one = in 'a=b=c'" },
     { texts: ['a=1,a=2'], message: 'a: given more than once (1, 2)' },
     { texts: ['a=1', 'a=1'], message: 'a: given more than once (1, 1)' },
+    { texts: [`a=${'x'.repeat(4096)}`], message: `property list too long 'a=${'x'.repeat(38)}...'` },
   ])('refuses $texts', ({ texts, message }) => {
     expect(() => parsePropertyArguments(texts)).toThrow(expect.objectContaining({ code: 'USAGE', message }));
   });
@@ -96,6 +97,7 @@ describe('-d, -f and -s of modify-overlay', () => {
     [{ deleted: ['x'], set: ['x'], flushes: 1 }, 'invalid mac address: x'],
     [{ ...none, set: ['x'] }, 'malformed value, expected mac=dest, got: x'],
     [{ ...none, set: [`${MAC}=`] }, `malformed value, expected mac=dest, got: ${MAC}=`],
+    [{ ...none, set: [`${MAC}=${'x'.repeat(256)}`] }, `malformed value, expected mac=dest, got: ${MAC}=${'x'.repeat(242)}`],
     [{ ...none, set: ['=drop'] }, 'malformed value, expected mac=dest, got: =drop'],
     [{ ...none, set: ['1:2:3:4:5=drop'] }, 'invalid mac address: 1:2:3:4:5'],
     [{ ...none, deleted: ['1:2:3:4:5:678'] }, 'invalid mac address: 1:2:3:4:5:678'],

@@ -38,7 +38,7 @@ describe('toOverlayError', () => {
     { error: oclif('Flag --encap expects a value'), message: "option '--encap' requires a value" },
     { error: oclif('Unexpected argument: b\nSee more help with --help', { args: ['b'] }), message: 'unexpected operand: b' },
     { error: oclif('Flag --encap can only be specified once\nSee more help with --help'), message: "option '--encap' is given more than once" },
-    { error: oclif('command foo:bar not found'), message: "unknown subcommand 'foo:bar'" },
+    { error: oclif('command foo:bar not found'), message: "unknown subcommand 'foo bar'" },
   ])('$message: is about what was typed', ({ error, message }) => {
     expect(toOverlayError(error)).toMatchObject({ code: 'USAGE', message });
     expect(exitStatusOf(toOverlayError(error))).toBe(2);

@@ -4,7 +4,7 @@ import { discardOverlay, sweepLeftovers } from '../../../src/core/daemon/afterma
 import type { LinkInfo } from '../../../src/core/linux/types.ts';
 import { type Loaded, Records } from '../../../src/core/overlay/records.ts';
 import { silentLog } from '../../../src/core/util/log.ts';
-import { overlayRecord } from '../../helpers/overlay-record.ts';
+import { overlayRecord, vnicRecord } from '../../helpers/overlay-record.ts';
 
 const link = (name: string, more: Partial<LinkInfo> = {}): LinkInfo => ({
   name,
@@ -24,12 +24,16 @@ const link = (name: string, more: Partial<LinkInfo> = {}): LinkInfo => ({
   ...more,
 });
 
-async function rig({ held = [] as readonly string[], links = [] as readonly LinkInfo[], failing = '', isIncomplete = false } = {}) {
+async function rig({
+  held = [] as readonly string[],
+  links = [] as readonly LinkInfo[],
+  failing = '',
+  isIncomplete = false,
+  isReadable = false,
+} = {}) {
   const none: Loaded = { records: [], unreadable: [] };
-  const up: Loaded = {
-    records: [overlayRecord('overlay0')],
-    unreadable: [{ name: 'overlay1', problem: 'was written by a newer overlayadm (version 2)' }],
-  };
+  const newer = { name: 'overlay1', problem: 'was written by a newer overlayadm (version 2)' };
+  const up: Loaded = { records: [overlayRecord('overlay0', { vnics: [vnicRecord('vnic0')] })], unreadable: isReadable ? [] : [newer] };
   const saved: Loaded = { records: [overlayRecord('overlay2')], unreadable: [] };
   const records = new Records({
     load: async (place) => (place === 'up' ? up : saved) ?? none,
@@ -46,6 +50,7 @@ async function rig({ held = [] as readonly string[], links = [] as readonly Link
       if (name === failing) throw new Error('EBUSY');
       deleted.push(name);
     },
+    deleteVnic: (name: string): void => void deleted.push(name),
   };
   const store = { names: () => held, discard: (name: string) => void discarded.push(name) };
   const log = { ...silentLog, warn: (_fields: object, text: string) => void warned.push(text) };
@@ -56,15 +61,18 @@ describe('what is left after everything was restored', () => {
   const held = ['tap.overlay0', 'tap.overlay1', 'tap.overlay2', 'tap.overlay9', 'mux.c0000201.4789', 'something'];
 
   it('is let go of when no record of what is up knows it', async () => {
-    const { parts, discarded } = await rig({ held });
+    const { parts, discarded } = await rig({ held, isReadable: true });
     sweepLeftovers(parts);
-    expect(discarded).toEqual(['tap.overlay2', 'tap.overlay9', 'mux.c0000201.4789', 'something']);
+    expect(discarded).toEqual(['tap.overlay1', 'tap.overlay2', 'tap.overlay9', 'mux.c0000201.4789', 'something']);
   });
 
-  it('keeps sockets while an overlay that may need them is not there yet', async () => {
-    const { parts, discarded } = await rig({ held, isIncomplete: true });
+  it.each([
+    ['cannot be restored yet', { isIncomplete: true, isReadable: true }, ['tap.overlay1', 'tap.overlay2', 'tap.overlay9']],
+    ['has a record that cannot be read yet', {}, ['tap.overlay2', 'tap.overlay9']],
+  ])('keeps sockets while an overlay that may need them %s', async (_what, options, gone) => {
+    const { parts, discarded } = await rig({ held, ...options });
     sweepLeftovers(parts);
-    expect(discarded).toEqual(['tap.overlay2', 'tap.overlay9']);
+    expect(discarded).toEqual(gone);
   });
 
   it('deletes links of ours that no record knows, and says so; no others', async () => {
@@ -73,12 +81,23 @@ describe('what is left after everything was restored', () => {
       link('overlay1'),
       link('overlay9'),
       link('vnic0', { kind: 'macvlan' }),
+      link('renamed', { kind: 'macvlan', mark: { stateId: 'x', name: 'vnic0' } }),
+      link('vnic7', { kind: 'macvlan', ours: false }),
       link('theirs', { ours: false }),
       link('eth0', { ours: false, kind: undefined }),
     ];
     const { parts, deleted, warned } = await rig({ links });
     sweepLeftovers(parts);
     expect([deleted, warned]).toEqual([['overlay9'], ['a link that no record knows is deleted']]);
+  });
+
+  it('deletes a VNIC of ours that no record knows, unless there is one that cannot be read', async () => {
+    const links = [link('overlay0'), link('vnic0', { kind: 'macvlan' }), link('vnic1', { kind: 'macvlan' })];
+    for (const isReadable of [true, false]) {
+      const { parts, deleted } = await rig({ links, isReadable });
+      sweepLeftovers(parts);
+      expect(deleted).toEqual(isReadable ? ['vnic1'] : []);
+    }
   });
 
   it('goes on when a link cannot be deleted', async () => {

@@ -5,7 +5,7 @@ import { type Destination, defineProperties, type LookupAnswer, type LookupPlugi
 import direct from '@overlayadm/plugin-direct';
 import files from '@overlayadm/plugin-files';
 import vxlan from '@overlayadm/plugin-vxlan';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { frame, ipOf, mac, textOf } from '../../helpers/frames.ts';
 import { SimHost } from '../../helpers/sim-host.ts';
 import { SimUnderlay } from '../../helpers/sim-io.ts';
@@ -51,6 +51,9 @@ class Tunable {
 }
 const at = (last: number): Destination => ({ ip: ipOf(`192.0.2.${last}`), port: 4789 });
 const PLACES: Readonly<Record<string, Destination>> = { here: at(2), there: at(3) };
+
+// What is saved waits for the disk, and the disk for whoever else uses it.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 let host: SimHost;
 let underlay: SimUnderlay;

@@ -68,3 +68,16 @@ describe('an overlay that cannot be brought up at boot', () => {
     expect(await up()).toMatchObject({ up: ['overlay0'], failed: [] });
   });
 });
+
+describe('an overlay that cannot be restored', () => {
+  it('and is deleted leaves no socket behind, neither here nor at the holder', async () => {
+    await host.stop();
+    blocked();
+    await host.start();
+    expect(await host.names()).toEqual([]);
+    await host.call('overlay.delete', { name: 'overlay0', temporary: false });
+    await host.turns();
+    expect([[...host.kernel.known.keys()], host.store.names]).toEqual([[], []]);
+    free();
+  });
+});

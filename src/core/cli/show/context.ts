@@ -1,6 +1,7 @@
 // The process that a show command runs in, for both paths: the same streams, the same connection, the same words of failure.
 import type { Client } from '../../rpc/client.ts';
-import { DEFAULT_TERMINAL_ROWS } from '../../util/limits.ts';
+import { DEFAULT_TERMINAL_ROWS, MAX_NAME_CHARACTERS } from '../../util/limits.ts';
+import { checkOperands } from '../checked-names.ts';
 import { commandClock } from '../clock.ts';
 import { painter } from '../colour.ts';
 import { printLines, reportFailure, warningLine } from '../report.ts';
@@ -28,6 +29,7 @@ export async function runShow(specification: ShowSpecification, words: Words<str
     warn: (text) => printLines([warningLine(text, errors)]),
   };
   try {
+    checkOperands(words.operands, MAX_NAME_CHARACTERS);
     return await specification.run(words, context);
   } catch (error) {
     // What has been printed of an array cannot be taken back, and an object behind it would be read by nobody.

@@ -1,6 +1,7 @@
 // show-vnic: the VNICs, over one overlay or all.
 import { VNIC_FIELDS } from '../fields.ts';
 import { failedToFind, NOT_FOUND } from '../read-each.ts';
+import { usageError } from '../usage.ts';
 import { OUTPUT_FLAGS, openOutput } from './output.ts';
 import type { ShowSpecification } from './specification.ts';
 
@@ -14,6 +15,7 @@ export const SHOW_VNIC: ShowSpecification<'link' | keyof typeof OUTPUT_FLAGS> = 
   flags: { link: { char: 'l', value: 'OVERLAY', summary: 'Only those over this overlay.' }, ...OUTPUT_FLAGS },
 
   async run({ operands, text, has }, context) {
+    if (text('link') === '') throw usageError('missing required link', 'Write -l OVERLAY.');
     const sink = openOutput(context, VNIC_FIELDS, { output: text('output'), parsable: has('parsable') });
     await using client = await context.connect();
     const all = await client.call('vnic.list', { overlay: text('link') ?? null });

@@ -1,0 +1,184 @@
+// Hostile packages are installed: every command works as before, other overlays notice nothing, and no code of them runs but in a plugin host.
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { readServiceUser } from '../../src/core/lookup/rights.ts';
+import type { Client } from '../../src/core/rpc/client.ts';
+import { type Host, type Namespace, twoHosts, waitFor } from '../helpers/netns.ts';
+import { control, createOverlay, createVnic, kernelPeer, mappingFile, PATIENCE_MS } from '../helpers/netns-overlay.ts';
+import { datagramsOf, listenUdp, ping } from '../helpers/netns-traffic.ts';
+import { copyPackage, outsideCommands, pack, pluginsOf, writePackage } from '../helpers/outside-package.ts';
+import type { Result, Running } from '../helpers/process.ts';
+import { skipUnless } from '../helpers/requirements.ts';
+import { temporaryFolder } from '../helpers/temporary.ts';
+
+const PORT = 9909;
+const DEEDS = ['exit', 'loop', 'memory', 'rubbish'] as const;
+const CALM = { mac: '02:08:20:00:22:01', peerMac: '02:08:20:00:22:02', net: '10.22.0' };
+
+/** What mark.js of the package tells of a process that runs it. */
+interface Mark {
+  readonly what: string;
+  readonly pid: number;
+  readonly uid: number;
+  readonly program: string | undefined;
+  readonly options: readonly string[];
+  readonly file: boolean;
+}
+
+const base = temporaryFolder();
+chmodSync(base, 0o755);
+/** Everybody may write here. */
+const proof = join(base, 'proof');
+mkdirSync(proof);
+chmodSync(proof, 0o777);
+
+function hostile(deed: string): string {
+  const folder = copyPackage('hostile', join(base, deed), {
+    'package.json': (text) =>
+      text.replaceAll('"overlayadm-hostile"', `"overlayadm-hostile-${deed}"`).replace('"name": "hostile"', `"name": "${deed}"`),
+    'lib/where.js': () => `export const folder = ${JSON.stringify(proof)};\nexport const port = ${PORT};\n`,
+  });
+  return writePackage(folder, { 'lib/deed.js': `export const deed = '${deed}';\n` });
+}
+
+/** Ids of all commands that there are, `plugins install` as one. */
+function allCommands(): string[] {
+  const folder = resolve('src/commands');
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  return files.map((name) => name.replace(/(\/index)?\.ts$/, '').replace('/', ' ')).sort();
+}
+
+skipUnless({ root: true, tun: true, commands: ['ping', 'npm'] })('hostile packages', () => {
+  let ours: Host;
+  let peer: Host;
+  let space: Namespace;
+  let our: (...words: string[]) => Promise<Result>;
+  let client: Client;
+  let listener: Running;
+  let isOver = false;
+  /** Of the overlay of another package, all the time. */
+  const seen = new Set<string>();
+  let watching: Promise<void>;
+
+  const marks = (): Mark[] => datagramsOf(listener).map((text) => JSON.parse(text));
+
+  beforeAll(async () => {
+    [ours, peer] = await twoHosts({ v6: false });
+    our = outsideCommands(ours);
+    listener = await listenUdp(ours, PORT);
+    const config = mappingFile(ours, 'calm.json', { [CALM.peerMac]: { ip: peer.v4, port: 4789 } });
+    await createOverlay(ours, { name: 'calm0', search: 'files', vnetid: 22, properties: { 'vxlan/listen_ip': ours.v4, 'files/config': config } });
+    space = await createVnic(ours, { name: 'vcalm0', overlay: 'calm0', mac: CALM.mac, addresses: [`${CALM.net}.1/24`], netns: 'calm' });
+    await kernelPeer(peer, { name: 'vx22', vnetid: 22, mac: CALM.peerMac, addresses: [`${CALM.net}.2/24`], local: peer.v4, remote: ours.v4 });
+    await space.must('ip', ['neigh', 'replace', `${CALM.net}.2`, 'lladdr', CALM.peerMac, 'nud', 'permanent', 'dev', 'vcalm0']);
+    client = await control(ours);
+    watching = (async () => {
+      while (!isOver) {
+        seen.add((await client.call('overlay.health', { name: 'calm0' })).status);
+        await new Promise((done) => setTimeout(done, 25));
+      }
+    })();
+  });
+
+  const isCalm = async (): Promise<void> => {
+    expect(await ping(space, `${CALM.net}.2`)).toEqual({ sent: 2, received: 2 });
+    expect([...seen]).toEqual(['ONLINE']);
+  };
+
+  test('tell of every run, by a file and by a datagram', async () => {
+    const folder = hostile('witness');
+    await ours.must(process.execPath, [join(folder, 'lib/main.js')]);
+    await waitFor(() => marks().length > 0, PATIENCE_MS, 'the mark');
+    expect(marks()).toMatchObject([{ what: 'main', uid: 0, options: [], file: true }]);
+    expect(readFileSync(join(proof, 'ran'), 'utf8')).toContain('main');
+    rmSync(join(proof, 'ran'));
+  });
+
+  test('are installed, and their plugins say what is wrong with each', async () => {
+    const files = await pack(base, ...DEEDS.map(hostile));
+    const { status, stdout, stderr } = await our('plugins', 'install', ...files);
+    const brought = DEEDS.map((deed) => `overlayadm-hostile-${deed} 1.0.0: brings ${deed} (lookup)`);
+    expect({ status, brought: stdout.trim().split('\n') }).toEqual({ status: 0, brought });
+    const warnings = stderr.trim().split('\n').sort();
+    expect(warnings).toEqual([
+      expect.stringMatching(/lookup plugin exit: .*its host failed \(exit status 0\)/),
+      expect.stringMatching(/lookup plugin loop: it did not say what properties it has within 3000 ms/),
+      expect.stringMatching(/lookup plugin rubbish: .*its host failed \(its channel broke: a line that is not one JSON object\)/),
+    ]);
+    await isCalm();
+  });
+
+  test('do not keep any command from its work', async () => {
+    // Meanwhile the import that never ends is waited for.
+    const looping = our('create-overlay', '-e', 'vxlan', '-s', 'loop', '-v', '5', '-p', `vxlan/listen_ip=${ours.v4}`, 'loop0');
+    const good = ['-e', 'vxlan', '-s', 'direct', '-v', '7', '-p', `vxlan/listen_ip=${ours.v4}`, '-p', `direct/dest_ip=${peer.v4}`];
+    const runs: readonly (readonly [command: string, operands: readonly string[], prints: RegExp])[] = [
+      ['create-overlay', [...good, '-p', 'direct/dest_port=4789', 'good0'], /^$/],
+      ['create-vnic', ['-l', 'good0', 'vgood0'], /^$/],
+      ['show-overlay', ['good0'], /good0 +direct\/dest_port/],
+      ['show-overlay', ['-f'], /calm0 +ONLINE/],
+      ['show-overlay', ['-t', 'calm0'], new RegExp(CALM.peerMac)],
+      ['show-link', ['-s'], /calm0/],
+      ['show-linkprop', ['good0'], /mtu/],
+      ['show-vnic', [], /vgood0/],
+      ['set-linkprop', ['-p', 'direct/dest_port=4790', 'good0'], /^$/],
+      ['reset-linkprop', ['-p', 'mtu', 'good0'], /^$/],
+      ['modify-overlay', ['-f', 'calm0'], /^$/],
+      ['up-overlay', [], /^$/],
+      ['show-plugins', ['files'], /files/],
+      ['plugins', [], /overlayadm-hostile-exit/],
+      ['plugins inspect', ['overlayadm-hostile-loop'], /loop \(lookup\)/],
+      ['plugins link', [hostile('witness')], /brings witness/],
+      ['plugins uninstall', ['overlayadm-hostile-witness'], /^$/],
+      ['plugins install', [join(base, 'overlayadm-hostile-exit-1.0.0.tgz')], /brings exit/],
+      ['plugins update', [], /^/],
+      ['delete-vnic', ['vgood0'], /^$/],
+      ['delete-overlay', ['good0'], /^$/],
+    ];
+    expect([...new Set(runs.map(([command]) => command))].sort()).toEqual(allCommands());
+    for (const [command, operands, prints] of runs) {
+      const { status, stdout, stderr } = await our(...command.split(' '), ...operands);
+      expect({ command, status, stdout }, stderr).toEqual({ command, status: 0, stdout: expect.stringMatching(prints) });
+    }
+    for (const words of [['help'], ['--help'], ['--version'], ['help', 'show-overlay']])
+      expect((await our(...words)).status, words.join(' ')).toBe(0);
+    for (const words of [['hostile', 'loop'], ['hostile'], ['nonsense']]) expect((await our(...words)).status, words.join(' ')).toBe(2);
+    const { status, stderr } = await looping;
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/overlayadm-hostile-loop: its host failed \(it was not ready after 20000 ms\)/)]);
+    await isCalm();
+  });
+
+  test('each of them is refused by create-overlay with the reason', async () => {
+    for (const deed of DEEDS.filter((each) => each !== 'loop')) {
+      const refused = await our('create-overlay', '-e', 'vxlan', '-s', deed, '-v', '6', '-p', `vxlan/listen_ip=${ours.v4}`, `${deed}0`);
+      expect([refused.status, refused.stderr]).toEqual([1, expect.stringMatching(new RegExp(`overlayadm-hostile-${deed}: its host failed`))]);
+    }
+    await isCalm();
+  });
+
+  test('have run in plugin hosts only: nobody, who may read his folder', () => {
+    const told = marks().filter(({ what }) => what !== 'main');
+    const pieces = [...[...DEEDS, 'witness'].map((deed) => `plugin ${deed}`), 'start of memory'];
+    expect([...new Set(told.map(({ what }) => what))].sort()).toEqual(pieces.sort());
+    for (const each of told) {
+      expect(each).toMatchObject({ uid: readServiceUser().uid, program: resolve('dist/core/varpd/main.js'), file: false });
+      expect(each.options).toContain('--permission');
+    }
+    expect(existsSync(join(proof, 'ran'))).toBe(false);
+  });
+
+  test('are removed, and nothing of them is left', async () => {
+    const removed = await our('plugins', 'uninstall', ...DEEDS.map((deed) => `overlayadm-hostile-${deed}`));
+    expect(removed).toMatchObject({ status: 0, stderr: '' });
+    expect((await pluginsOf(ours)).problems).toEqual([]);
+    expect(existsSync(join(proof, 'ran'))).toBe(false);
+    await isCalm();
+  });
+
+  test('the other overlay was online all the time', async () => {
+    isOver = true;
+    await watching;
+    expect([...seen]).toEqual(['ONLINE']);
+  });
+});
