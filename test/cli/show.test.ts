@@ -280,6 +280,8 @@ describe('what was typed wrongly', () => {
   });
   golden([
     wrong('show-overlay -tf', 'only one of -f and -t may be used', USAGE.overlay),
+    wrong('show-overlay ', 'an operand is empty', USAGE.overlay, '  Leave it out, or write a name.'),
+    wrong(`show-link ${'x'.repeat(256)}`, `name too long '${'x'.repeat(40)}...'`, USAGE.link, '  At most 255 characters.'),
     wrong('show-overlay --check', 'the option --check can be used only with -f', USAGE.overlay),
     wrong('show-overlay -t -p', 'output fields must be specified in parsable mode', USAGE.overlay, targets),
     wrong('show-overlay -t -p -o all', 'output fields must be specified in parsable mode', USAGE.overlay, targets),
@@ -309,6 +311,7 @@ describe('what was typed wrongly', () => {
     { line: 'show-overlay --outp link', what: "unrecognized option '--outp'", usage: USAGE.overlay },
     { line: 'show-overlay -o', what: "option '--output' requires a value", usage: USAGE.overlay },
     { line: 'show-overlay -o link -o link', what: "option '--output' is given more than once", usage: USAGE.overlay },
+    { line: 'show-overlay --json=1', what: "option '--json' takes no value", usage: USAGE.overlay },
     { line: 'show-link a b', what: 'unexpected operand: b', usage: USAGE.link },
   ])('$line is left to oclif', async ({ line, what, usage }) => {
     const stderr = `overlayadm: ${what}\n${usage}\n`;

@@ -1,6 +1,7 @@
 // A whole host in memory: the real daemon, engine, plugins and control socket, with simulated kernel, devices and time.
 import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type IpAddress, type MacAddress, OverlayError } from '@overlayadm/api';
 import { type Daemon, startDaemon } from '../../src/core/daemon/daemon.ts';
 import { Calls, type StartEngine } from '../../src/core/daemon/engine-thread.ts';
@@ -12,6 +13,7 @@ import { type Client, connect } from '../../src/core/rpc/client.ts';
 import type { MethodName, Methods } from '../../src/core/rpc/protocol.ts';
 import { systemClock } from '../../src/core/util/clock.ts';
 import { type Directories, socketPath } from '../../src/core/util/directories.ts';
+import { RESTORE_RETRY_MS } from '../../src/core/util/limits.ts';
 import { type Log, silentLog } from '../../src/core/util/log.ts';
 import { FakeClock } from './fake-clock.ts';
 import { connectInProcess, type InProcess, type TestPlugin } from './in-process-host.ts';
@@ -325,6 +327,14 @@ export class SimHost {
     for (let passed = 0; passed < ms; passed += stepMs) {
       await this.clock.advance(Math.min(stepMs, ms - passed));
       await this.turns(3);
+    }
+  }
+
+  /** What could not be restored is tried again until it is there: records are read from a disk, which takes its own time. */
+  async restored(name: string): Promise<void> {
+    for (const end = performance.now() + 10_000; !(await this.names()).includes(name); await sleep(1)) {
+      if (performance.now() > end) throw new Error(`${name} was never restored`);
+      await this.pass(RESTORE_RETRY_MS, RESTORE_RETRY_MS);
     }
   }
 

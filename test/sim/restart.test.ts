@@ -98,14 +98,6 @@ async function retried(host: SimHost): Promise<void> {
   }
 }
 
-/** What is tried again is there in the end. */
-async function restored(host: SimHost, name = 'overlay0'): Promise<void> {
-  for (let tries = 0; !(await host.names()).includes(name); tries++) {
-    if (tries === 20) throw new Error('it was never restored');
-    await retried(host);
-  }
-}
-
 const snapshotOf = (host: SimHost, name = 'overlay0'): string => join(host.directories.run, 'targets', name);
 const recordOf = (host: SimHost, place: 'run' | 'state', name = 'overlay0'): string => join(host.directories[place], 'overlays', `${name}.json`);
 
@@ -580,7 +572,7 @@ describe('an overlay that cannot be restored', () => {
     expect(await host.names()).toEqual(['overlay1']);
     expect([...host.kernel.known.keys()]).toContain('overlay0');
     isHere = true;
-    await restored(host);
+    await host.restored('overlay0');
     expect(await host.names()).toEqual(['overlay0', 'overlay1']);
     expect(await health(host)).toMatchObject({ status: 'ONLINE' });
     send(host, 9, 'x');
@@ -606,7 +598,7 @@ describe('an overlay that cannot be restored', () => {
     expect(await health(host)).toMatchObject({ status: 'DEGRADED', details: expect.stringContaining('a link of this name exists') });
     expect(host.kernel.link('overlay0')).toEqual(link);
     remove();
-    await restored(host);
+    await host.restored('overlay0');
     expect(await health(host)).toMatchObject({ status: 'ONLINE' });
   });
 
@@ -652,7 +644,7 @@ describe('an overlay that cannot be restored', () => {
       expect(readFileSync(recordOf(host, 'run'), 'utf8')).toBe(text);
       expect([...host.kernel.known.keys()]).toEqual(['overlay0']);
       writeFileSync(recordOf(host, 'run'), record);
-      await restored(host);
+      await host.restored('overlay0');
       await host.turns();
       expect(sentTo(underlay)).toEqual(['192.0.2.2 waits']);
       expect(await host.names()).toEqual(['overlay0']);

@@ -84,11 +84,7 @@ describe('every page', () => {
     const known = [...NAMES.map((each) => each.replace(/\.([0-9])$/, ' $1')), ...OTHERS];
     for (const [, to] of page(name).matchAll(/\bXr ([\w.-]+ [0-9])/g)) expect(known).toContain(to);
     const headings = [...page(name).matchAll(/^\.S[hs] (.+)$/gm)].map(([, heading]) => heading);
-    for (const [, to] of page(name)
-      .matchAll(/\bSx (?:"([^"]+)"|(\w+))/g)
-      .map(([, ...to]) => [undefined, to.find(Boolean)])) {
-      expect(headings).toContain(to);
-    }
+    for (const [, quoted, word] of page(name).matchAll(/\bSx (?:"([^"]+)"|(\w+))/g)) expect(headings).toContain(quoted ?? word);
   });
 
   it.skipIf(!existsSync('/usr/bin/mandoc')).each(NAMES)('%s has nothing that mandoc would mend, and fits 80 columns', (name) => {
@@ -136,7 +132,7 @@ describe('environment', () => {
   it.each(variables)('%s is explained', (name) => expect(`${explained.join(' ')} ${words([overlayd], 'Ev').join(' ')}`.split(' ')).toContain(name));
   it('no other is in any page', () => expect(words(PAGES.values(), 'Ev').filter((word) => !variables.includes(word))).toEqual([]));
   it.each(Object.values(DIRECTORY_VARIABLES))('$variable has its default in both pages', ({ variable, fallback }) => {
-    const after = (text: string): string => text.slice(text.indexOf(`.It Ev ${variable}\n`)).split(/\n\.(?:It|El)/)[1 - 1] ?? '';
+    const after = (text: string): string => text.slice(text.indexOf(`.It Ev ${variable}\n`)).split(/\n\.(?:It|El)/)[0] ?? '';
     const of = overlayd.slice(overlayd.indexOf(`.It Ev ${variable}\n`));
     expect(of.slice(0, of.indexOf('\n.It', 1))).toContain(`.Pa ${fallback}\nwithout it`);
     expect(after(overlayadm)).toContain(`.Pa ${fallback} .`);
@@ -249,11 +245,11 @@ describe('overlay(7)', () => {
 
 describe('overlayd(8)', () => {
   const main = read('src/core/daemon/main.ts');
-  const options = main.match(/(?<=^ {2})--[a-z-]+/gm) ?? [];
+  const options: string[] = main.match(/(?<=^ {2})--[a-z-]+/gm) ?? [];
 
   it('has the options of the usage text, and no other', () => {
     expect(options).toContain('--no-keeper');
-    const described = section(overlayd, 'Sh DESCRIPTION').match(/(?<=^\.It Fl -)[a-z-]+$/gm) ?? [];
+    const described: string[] = section(overlayd, 'Sh DESCRIPTION').match(/(?<=^\.It Fl -)[a-z-]+$/gm) ?? [];
     expect(described.map((name) => `--${name}`).toSorted()).toEqual(options.toSorted());
     for (const option of options) expect(section(overlayd, 'Sh SYNOPSIS')).toContain(`Fl -${option.slice(2)}`);
     expect(words([overlayd], 'Fl').filter((word) => /\w/.test(word) && !options.includes(`-${word}`))).toEqual([]);

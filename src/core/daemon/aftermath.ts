@@ -62,7 +62,7 @@ export function sweepLeftovers({ kernel, store, records, log, isIncomplete }: Sw
   for (const link of kernel.links()) {
     if (!link.ours) continue;
     const name = link.mark?.name ?? link.name;
-    if (link.kind === 'tun' && !isKnown(link.name)) tryDelete(log, link.name, () => kernel.deleteOverlayLink(link.name));
+    if (link.kind === 'tun' && !isKnown(name)) tryDelete(log, link.name, () => kernel.deleteOverlayLink(link.name));
     // Its deletion was recorded, and then somebody killed us.
     if (link.kind === 'macvlan' && !isVnicKnown(name)) tryDelete(log, link.name, () => kernel.deleteVnic(link.name));
   }

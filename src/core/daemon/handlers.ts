@@ -84,8 +84,9 @@ function vnicHandlers({ overlays, vnics }: HandlerParts): Some<'vnic'> {
       return null;
     },
     'vnic.list': async ({ overlay }) => {
-      if (overlay !== null) overlays.get(overlay);
-      return vnics.list(overlay ?? undefined).map(vnicRow);
+      if (overlay === null) return (await vnics.listAll()).map(vnicRow);
+      overlays.get(overlay);
+      return vnics.list(overlay).map(vnicRow);
     },
   };
 }

@@ -27,7 +27,7 @@ export function readInheritance(environment: Environment, pid: number): Inherita
   const names = (LISTEN_FDNAMES ?? '').split(':');
   const descriptors = new Map(Array.from({ length: count }, (_, i) => [names[i] ?? `unnamed${i}`, FIRST + i] as const));
   const keeper = /^[0-9]+$/.test(OVERLAYD_KEEPER_FD ?? '') ? Number(OVERLAYD_KEEPER_FD) : undefined;
-  if (keeper !== undefined) return { holder: { kind: 'keeper', fd: keeper }, descriptors };
+  if (keeper !== undefined && keeper >= FIRST) return { holder: { kind: 'keeper', fd: keeper }, descriptors };
   const isManaged = OVERLAYD_HOLDER === 'systemd' || Number(FDSTORE ?? 0) > 0;
   if (isManaged && NOTIFY_SOCKET) return { holder: { kind: 'service-manager', socket: NOTIFY_SOCKET }, descriptors };
   return { holder: { kind: 'none' }, descriptors };

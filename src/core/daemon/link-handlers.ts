@@ -85,7 +85,7 @@ function linkTable(kernel: LinkParts['kernel']): (name: string) => LinkInfo | un
   return (name) => links.get(name);
 }
 
-function linkRows({ overlays, vnics, kernel }: LinkParts): readonly LinkRow[] {
+async function linkRows({ overlays, vnics, kernel }: LinkParts): Promise<readonly LinkRow[]> {
   const names = overlays.names();
   const find = names.length > FEW_LINKS ? linkTable(kernel) : (name: string) => kernel.link(name);
   const over = names.map((name): LinkRow => {
@@ -93,8 +93,8 @@ function linkRows({ overlays, vnics, kernel }: LinkParts): readonly LinkRow[] {
     const state = link === undefined ? 'deleted by somebody' : link.up && link.carrier ? 'up' : 'down';
     return { link: name, class: 'overlay', mtu: link?.mtu ?? overlays.get(name).facts.mtu, state, over: null, netns: null };
   });
-  const above = vnics
-    .list()
-    .map(({ name, mtu, state, overlay, netns }): LinkRow => ({ link: name, class: 'vnic', mtu, state, over: overlay, netns: netns ?? null }));
+  const above = (await vnics.listAll()).map(
+    ({ name, mtu, state, overlay, netns }): LinkRow => ({ link: name, class: 'vnic', mtu, state, over: overlay, netns: netns ?? null }),
+  );
   return [...over, ...above];
 }

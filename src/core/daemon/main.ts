@@ -147,10 +147,10 @@ function tellReady(held: HeldDescriptors): void {
   if (fd !== undefined) {
     try {
       writeSync(fd, 'ready\n');
+      closeSync(fd);
     } catch {
-      // Whoever started us no longer waits.
+      // Whoever started us no longer waits, or never did: what an environment says need not be so.
     }
-    closeSync(fd);
   }
   held.tell(`READY=1\nMAINPID=${process.pid}`);
 }

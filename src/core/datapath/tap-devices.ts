@@ -34,7 +34,7 @@ export class TapDevices {
     this.#parts = parts;
   }
 
-  /** @throws OverlayError TUN_MISSING, LINK_EXISTS, NOT_PERMITTED, DESCRIPTORS_USED; what the kernel said otherwise. */
+  /** @throws OverlayError TUN_MISSING, LINK_EXISTS, LINK_RENAMED, NOT_PERMITTED, DESCRIPTORS_USED; what the kernel said otherwise. */
   open(name: string, restore: boolean): OpenTap {
     const { io, kernel } = this.#parts;
     if (!restore) {
@@ -72,12 +72,17 @@ export class TapDevices {
   }
 
   #inherited(name: string, link: LinkInfo | undefined): number | undefined {
-    const { io, store } = this.#parts;
+    const { io, kernel, store } = this.#parts;
     const fd = this.#aside.get(name) ?? store.take(tapKey(name));
     if (fd === undefined) return undefined;
     this.#aside.delete(name);
     // Without a link here the device has gone, or to another network namespace, and the one it was is no more.
-    if (link?.kind === 'tun' && nameOf(io, fd) === name) return fd;
+    const now = nameOf(io, fd);
+    if (link?.kind === 'tun' && now === name) return fd;
+    if (now !== undefined && now !== name && isOurTap(kernel.link(now), name)) {
+      this.#aside.set(name, fd);
+      throw renamed(name, now);
+    }
     store.forget(tapKey(name));
     io.close(fd);
     return undefined;
@@ -95,6 +100,13 @@ function nameOf(io: Pick<Devices, 'adoptTap'>, fd: number): string | undefined {
     return undefined;
   }
 }
+
+/** Its VNICs stand on it, whatever it is called: a new one in its place would be without them. */
+const renamed = (name: string, now: string): OverlayError =>
+  new OverlayError('LINK_RENAMED', `${name}: its link was renamed to ${now}`, {
+    details: { overlay: name, link: now },
+    advice: `Give it its name back: "ip link set ${now} name ${name}".`,
+  });
 
 const descriptorsUsed = (name: string, most: number): OverlayError =>
   new OverlayError('DESCRIPTORS_USED', `${name}: overlayd has no descriptor left for another overlay (it may have ${most} open files)`, {

@@ -85,7 +85,7 @@ export class VnicLinks {
 
   /** Fine when it is not there. */
   remove(entry: Entry): void {
-    if (this.observe(entry) === undefined) return;
+    if (this.observe(entry) === undefined) return this.#removeRenamed(entry);
     try {
       this.#parts.kernel.deleteVnic(entry.record.name, netnsOf(entry.record));
     } catch (error) {
@@ -118,6 +118,18 @@ export class VnicLinks {
       entry.standing = { kind: 'new' };
       if (isThere) this.settle(entry);
       throw error;
+    }
+  }
+
+  /** Whoever has the namespace may call it otherwise (as containers do: eth0); it is no less on the overlay. */
+  #removeRenamed({ overlay, record }: Entry): void {
+    const { kernel, log } = this.#parts;
+    const above = kernel.linksAbove(kernel.link(overlay)?.index ?? -1);
+    const isIt = ({ ours, kind, mark, netns }: (typeof above)[number]): boolean =>
+      ours && kind === 'macvlan' && mark?.name === record.name && netns === netnsOf(record);
+    for (const { name, netns } of above.filter(isIt)) {
+      kernel.deleteVnic(name, netns);
+      log.info({ overlay, vnic: record.name, link: name, netns }, 'vnic was deleted under the name it has now');
     }
   }
 

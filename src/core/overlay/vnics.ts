@@ -1,8 +1,10 @@
 // VNICs: interfaces over overlays, made directly in the network namespace that they are for, and kept there.
+import { setImmediate as turn } from 'node:timers/promises';
 import { type LocalAddress, type MacAddress, messageOf, OverlayError } from '@overlayadm/api';
 import type { KernelNetwork, LinkInfo, LinkStatistics } from '../linux/types.ts';
 import type { PropertyText } from '../property/arguments.ts';
 import type { Clock } from '../util/clock.ts';
+import { LIST_SLICE_MS } from '../util/limits.ts';
 import type { Log } from '../util/log.ts';
 import { Serial } from '../util/serial.ts';
 import { NamespaceWatch } from './namespace-watch.ts';
@@ -134,9 +136,26 @@ export class Vnics {
 
   /** By name, whole or of one overlay. @throws OverlayError VNIC_UNREADABLE */
   list(overlay?: string): readonly Vnic[] {
-    const overlays = overlay === undefined ? this.#parts.records.names('up') : [overlay];
-    const entries = overlays.flatMap((each) => this.#recorded(each)).toSorted((a, b) => byNumber(a.record.name, b.record.name));
-    const rows = entries.map((entry) => this.#show(entry));
+    const rows = this.#listed(overlay).map((entry) => this.#show(entry));
+    this.#watch.update();
+    return rows;
+  }
+
+  /**
+   * list() of all, in slices: to look into a namespace takes a thread and some tenths of a millisecond, and there may be thousands.
+   * @throws OverlayError VNIC_UNREADABLE
+   */
+  async listAll(): Promise<readonly Vnic[]> {
+    const { clock, records } = this.#parts;
+    const rows: Vnic[] = [];
+    let began = clock.now();
+    for (const entry of this.#listed(undefined)) {
+      // It may have been deleted meanwhile.
+      if (vnicIn(records, 'up', entry.overlay, entry.record.name) !== undefined) rows.push(this.#show(entry));
+      if (clock.now() - began < LIST_SLICE_MS) continue;
+      await turn();
+      began = clock.now();
+    }
     this.#watch.update();
     return rows;
   }
@@ -279,6 +298,11 @@ export class Vnics {
   #linkState({ name, netns, vid }: VnicRecord, { up, carrier }: LinkInfo): string {
     if (vid !== null && this.#parts.kernel.vlanOf(name, netns ?? undefined) !== vid) return `without the tags of VLAN ${vid}`;
     return up && carrier ? 'up' : 'down';
+  }
+
+  #listed(overlay: string | undefined): readonly Entry[] {
+    const overlays = overlay === undefined ? this.#parts.records.names('up') : [overlay];
+    return overlays.flatMap((each) => this.#recorded(each)).toSorted((a, b) => byNumber(a.record.name, b.record.name));
   }
 
   /** Those of an overlay; of one that is not there they are new: nobody has looked at them. */

@@ -106,6 +106,8 @@ export const MAX_UNDERLAY_POLL_SHARE = 0.1;
 
 /** VLAN identifiers of IEEE 802.1Q that a VNIC may have: 0 is no VLAN, 4095 is reserved. */
 export const VLAN_ID = { min: 1, max: 4094 } as const;
+/** How long VNICs are looked at before whatever else waits has its turn, ms. */
+export const LIST_SLICE_MS = 20;
 /** How often the namespaces of VNICs are looked at, ms; and at most this share of the time. */
 export const NAMESPACE_POLL_MS = 1000;
 export const MAX_NAMESPACE_POLL_SHARE = 0.1;

@@ -142,7 +142,10 @@ describe('a destination that a person types', () => {
         (text, fields) => {
           try {
             const read = parseDestination(text, fields);
-            if (read === 'drop') return expect(text.toLowerCase()).toBe('drop');
+            if (read === 'drop') {
+              expect(text.toLowerCase()).toBe('drop');
+              return;
+            }
             const given = fields.map((field) => (field === 'ethernet' ? read.mac : read[field]));
             expect(given).not.toContain(undefined);
             expect(read.port ?? 1).toSatisfy((port: number) => Number.isInteger(port) && port >= 1 && port <= 65535);

@@ -40,9 +40,7 @@ describe('an overlay that cannot be brought up at boot', () => {
     await retry();
     expect(await host.names()).toEqual([]);
     free();
-    await retry();
-    await host.turns();
-    expect(await host.names()).toEqual(['overlay0']);
+    await host.restored('overlay0');
     expect(await host.call('overlay.health', { name: 'overlay0' })).toMatchObject({ status: 'ONLINE' });
     expect(await host.call('vnic.list', { overlay: 'overlay0' })).toMatchObject([{ vnic: 'vnic0', state: 'up', persistent: true }]);
   });
@@ -52,9 +50,7 @@ describe('an overlay that cannot be brought up at boot', () => {
     await up();
     await host.restart();
     free();
-    await retry();
-    await host.turns();
-    expect(await host.names()).toEqual(['overlay0']);
+    await host.restored('overlay0');
   });
 
   it('is given up by delete-overlay -t, and stays saved', async () => {
