@@ -28,7 +28,18 @@ other packages notice nothing.`;
     const force = flags.force ? ['--force'] : [];
     for (const each of packages) await this.runProgram({ id: 'plugins:install', args: [each, ...force] }, flags.verbose, 'installed', each);
     const now = this.installed().filter((plugin) => before.get(plugin.name) !== this.fingerprint(plugin));
+    for (const { name } of now) await this.#removeBundled(name, flags.verbose);
     this.tellWhatIsBrought(now);
     return await this.changed(now);
+  }
+
+  /** The name of what is in a file is known when it is installed. @throws OverlayError PLUGIN_INVALID */
+  async #removeBundled(name: string, isVerbose: boolean): Promise<void> {
+    try {
+      this.refuseBundled(name);
+    } catch (error) {
+      await this.runProgram({ id: 'plugins:uninstall', args: [name] }, isVerbose, 'uninstalled', name);
+      throw error;
+    }
   }
 }

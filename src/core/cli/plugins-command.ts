@@ -51,6 +51,16 @@ export abstract class PluginsChangeCommand extends PluginsCommand<PluginsChanged
     }
     if (isBelow(this.config.root.replace(/\/$/, ''), folder))
       throw new OverlayError('PLUGIN_INVALID', `${folder}: has overlayadm itself in it`, { details: { folder } });
+    this.refuseBundled(manifestOf(folder).name);
+  }
+
+  /** overlayd would go on with its own package of that name. @throws OverlayError PLUGIN_INVALID */
+  protected refuseBundled(name: unknown): void {
+    if (typeof name !== 'string' || !this.config.plugins.has(name)) return;
+    throw new OverlayError('PLUGIN_INVALID', `${name}: comes with overlayadm, which uses its own`, {
+      details: { package: name },
+      advice: 'Give the package another name.',
+    });
   }
 
   /** `verb` and `what` are for the message when it fails. */
