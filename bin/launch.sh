@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# Finds a Node.js that is new enough and becomes it; sourced by overlayadm and overlayd, which set $file and $program.
+# Finds a Node.js that is new enough and becomes it; sourced by overlayadm and overlayd, which set $file,
+# $program, and perhaps $flags for Node.js.
 
 # Keep in step with `engines` in package.json and with node-version.cjs.
 least_major=22
@@ -24,7 +25,7 @@ try() {
   shift
   [ -f "$candidate" ] && [ -x "$candidate" ] || return 0
   version=$("$candidate" --version 2>/dev/null)
-  fits "$version" && exec "$candidate" "$script" "$@"
+  fits "$version" && exec "$candidate" ${flags-} "$script" "$@"
   [ -n "$found" ] || found="${version:-something else} at $candidate"
 }
 
@@ -44,7 +45,7 @@ fi
 
 # A checkout brings its own, of a version that is known.
 for node in "$bin/../node_modules/.bin/node" "$bin/../tools/node/node_modules/.bin/node"; do
-  [ -x "$node" ] && exec "$node" "$script" "$@"
+  [ -x "$node" ] && exec "$node" ${flags-} "$script" "$@"
 done
 
 # Beside the link that npm made (PREFIX/bin), then PATH, then where packages put it when PATH is short or not set at all.

@@ -29,6 +29,12 @@ describe('overlayadm', () => {
     expect(await overlayadm(['show-vnic'], { OVERLAYADM_RUN_DIR: 'run' })).toEqual({ status: 1, stdout: '', stderr });
   });
 
+  it.each(['show-vnic', 'delete-vnic v'])('OVERLAYADM_CONTENT_TYPE is as --json: %s', async (line) => {
+    const { status, stdout, stderr } = await overlayadm(line.split(' '), { OVERLAYADM_CONTENT_TYPE: 'json', OVERLAYADM_RUN_DIR: 'run' });
+    const error = expect.objectContaining({ message: 'OVERLAYADM_RUN_DIR: not an absolute path (run)' });
+    expect({ status, stdout: JSON.parse(stdout), stderr }).toEqual({ status: 1, stdout: { error }, stderr: '' });
+  });
+
   it('loads neither schemas nor a logger to start', () => {
     const record = `import { registerHooks } from 'node:module';
       const seen = [];

@@ -149,6 +149,12 @@ export class SimKernel implements KernelNetwork {
         .filter((link) => link.lowerIndex === index)
         .map((link) => ({ ...link, netns })),
     );
+  vnicsElsewhere = (): readonly UpperLink[] =>
+    [...this.namespaces.keys()].flatMap((netns) =>
+      this.links(netns)
+        .filter(({ ours, kind }) => ours && kind === 'macvlan')
+        .map((link) => ({ ...link, netns })),
+    );
   statistics = (): LinkStatistics => NO_STATISTICS;
   hostHasAddress = (ip: IpAddress): boolean => this.addresses.has(ip);
   addressesOf = (index: number): readonly IpAddress[] => this.ips.get(index) ?? [];

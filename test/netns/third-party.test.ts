@@ -195,7 +195,7 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'python3', 'tcpdump', 'np
   async function underTraffic<T>(act: () => Promise<T>): Promise<T> {
     const from: SequenceEnd = { at: blue, link: 'vnic0', mac: OURS.mac };
     const to: SequenceEnd = { at: green, link: 'vnic0', mac: PEER.mac };
-    const flow = () => startSequence(from, to, 2 * PER_SECOND, PER_SECOND);
+    const flow = () => startSequence(from, to, PER_SECOND, PER_SECOND);
     let running = await flow();
     await running.begun;
     let isOver = false;

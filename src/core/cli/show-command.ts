@@ -20,7 +20,9 @@ export function showCommand(specification: ShowSpecification): Command.Class {
     async run(): Promise<void> {
       const { args, flags } = await this.parse();
       const operands = operand === undefined ? [] : listOf((args as Given)[operand.name]);
-      process.exitCode = await runShow(specification, wordsOf(operands, valuesOf(flags as Given)), () => this.connect());
+      // OVERLAYADM_CONTENT_TYPE asks for JSON too.
+      const values = valuesOf({ ...(flags as Given), json: this.jsonEnabled() });
+      process.exitCode = await runShow(specification, wordsOf(operands, values), () => this.connect());
     }
   };
 }

@@ -37,7 +37,7 @@ export class Verifications {
 }
 
 export interface SweepParts {
-  readonly kernel: Pick<KernelNetwork, 'deleteOverlayLink' | 'deleteVnic' | 'links'>;
+  readonly kernel: Pick<KernelNetwork, 'deleteOverlayLink' | 'deleteVnic' | 'links' | 'vnicsElsewhere'>;
   readonly store: Pick<HeldStore, 'discard' | 'names'>;
   readonly records: Records;
   readonly log: Log;
@@ -66,6 +66,8 @@ export function sweepLeftovers({ kernel, store, records, log, isIncomplete }: Sw
     // Its deletion was recorded, and then somebody killed us.
     if (link.kind === 'macvlan' && !isVnicKnown(name)) tryDelete(log, link.name, () => kernel.deleteVnic(link.name));
   }
+  for (const link of kernel.vnicsElsewhere())
+    if (!isVnicKnown(link.mark?.name ?? link.name)) tryDelete(log, link.name, () => kernel.deleteVnic(link.name, link.netns));
 }
 
 function tryDelete(log: Log, link: string, act: () => void): void {

@@ -34,7 +34,7 @@ export class TapDevices {
     this.#parts = parts;
   }
 
-  /** @throws OverlayError TUN_MISSING, LINK_EXISTS, LINK_RENAMED, NOT_PERMITTED, DESCRIPTORS_USED; what the kernel said otherwise. */
+  /** @throws OverlayError TUN_MISSING, LINK_EXISTS, LINK_NOT_FOUND, NOT_PERMITTED, DESCRIPTORS_USED; what the kernel said otherwise. */
   open(name: string, restore: boolean): OpenTap {
     const { io, kernel } = this.#parts;
     if (!restore) {
@@ -103,7 +103,7 @@ function nameOf(io: Pick<Devices, 'adoptTap'>, fd: number): string | undefined {
 
 /** Its VNICs stand on it, whatever it is called: a new one in its place would be without them. */
 const renamed = (name: string, now: string): OverlayError =>
-  new OverlayError('LINK_RENAMED', `${name}: its link was renamed to ${now}`, {
+  new OverlayError('LINK_NOT_FOUND', `${name}: its link was renamed to ${now}`, {
     details: { overlay: name, link: now },
     advice: `Give it its name back: "ip link set ${now} name ${name}".`,
   });

@@ -171,6 +171,11 @@ export class LinuxKernel implements KernelNetwork {
     return [...here.map((link) => ({ ...link, netns: undefined })), ...elsewhere];
   }
 
+  vnicsElsewhere(): readonly UpperLink[] {
+    const named = otherNamespaces().filter(({ label }) => !label.startsWith('pid '));
+    return named.flatMap((namespace) => this.#linksIn(namespace).filter((link) => link.ours && link.kind === 'macvlan'));
+  }
+
   hostHasAddress(ip: IpAddress): boolean {
     return hasAddress(listAddresses(this.#route), ip);
   }
@@ -264,6 +269,11 @@ export class LinuxKernel implements KernelNetwork {
   }
 
   #linksAboveIn(namespace: OtherNamespace, index: number): UpperLink[] {
+    return this.#linksIn(namespace).filter((link) => link.lowerIndex === index && link.lowerNetnsId === link.ourId);
+  }
+
+  /** With the number that our own namespace has there; none where nobody there knows it. */
+  #linksIn(namespace: OtherNamespace): (UpperLink & { readonly ourId: number })[] {
     let socket: NetlinkSocket;
     try {
       socket = new NetlinkSocket(this.#io, { protocol: NETLINK.route, namespace: namespace.path });
@@ -274,8 +284,7 @@ export class LinuxKernel implements KernelNetwork {
     try {
       const ourId = ourIdIn(socket);
       if (ourId === undefined) return [];
-      const links = listLinks(socket, this.#stateId);
-      return links.filter((link) => link.lowerIndex === index && link.lowerNetnsId === ourId).map((link) => ({ ...link, netns: namespace.label }));
+      return listLinks(socket, this.#stateId).map((link) => ({ ...link, netns: namespace.label, ourId }));
     } finally {
       socket.close();
     }

@@ -65,6 +65,8 @@ export interface KernelNetwork {
    * namespaces that have a name or a process in them, as far as we may enter them.
    */
   linksAbove(index: number): readonly UpperLink[];
+  /** VNICs with our mark in all network namespaces that have a name, other than our own. */
+  vnicsElsewhere(): readonly UpperLink[];
 
   /** May a socket be bound to this address here? The unspecified addresses always. Not for tentative IPv6 addresses. */
   hostHasAddress(ip: IpAddress): boolean;

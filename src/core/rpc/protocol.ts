@@ -194,7 +194,7 @@ export interface Methods {
   'overlay.delete': { params: { readonly name: string; readonly temporary: boolean }; result: null };
   /** Makes what is saved and not there; null for every one. */
   'overlay.up': { params: { readonly name: string | null }; result: UpResult };
-  /** Those that are there; `saved`: also those that are only saved. In the order of names. */
+  /** Those that are there; `saved`: also those that should be there and are not, or whose records nobody can read. In the order of names. */
   'overlay.names': { params: { readonly saved: boolean }; result: readonly string[] };
   'overlay.properties': { params: { readonly name: string }; result: readonly PropertyRow[] };
   'overlay.health': { params: { readonly name: string }; result: HealthRow };

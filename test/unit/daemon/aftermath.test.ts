@@ -27,6 +27,7 @@ const link = (name: string, more: Partial<LinkInfo> = {}): LinkInfo => ({
 async function rig({
   held = [] as readonly string[],
   links = [] as readonly LinkInfo[],
+  elsewhere = [] as readonly LinkInfo[],
   failing = '',
   isIncomplete = false,
   isReadable = false,
@@ -50,7 +51,8 @@ async function rig({
       if (name === failing) throw new Error('EBUSY');
       deleted.push(name);
     },
-    deleteVnic: (name: string): void => void deleted.push(name),
+    deleteVnic: (name: string, netns?: string): void => void deleted.push(netns === undefined ? name : `${name} in ${netns}`),
+    vnicsElsewhere: () => elsewhere.map((link) => ({ ...link, netns: 'blue' })),
   };
   const store = { names: () => held, discard: (name: string) => void discarded.push(name) };
   const log = { ...silentLog, warn: (_fields: object, text: string) => void warned.push(text) };
@@ -98,6 +100,13 @@ describe('what is left after everything was restored', () => {
       sweepLeftovers(parts);
       expect(deleted).toEqual(isReadable ? ['vnic1'] : []);
     }
+  });
+
+  it('deletes it in a namespace too', async () => {
+    const elsewhere = [link('vnic0', { kind: 'macvlan' }), link('vnic1', { kind: 'macvlan' })];
+    const { parts, deleted } = await rig({ elsewhere, isReadable: true });
+    sweepLeftovers(parts);
+    expect(deleted).toEqual(['vnic1 in blue']);
   });
 
   it('goes on when a link cannot be deleted', async () => {

@@ -16,7 +16,7 @@ export const SHOW_OVERLAY: ShowSpecification<Flag> = {
   id: 'show-overlay',
   summary: 'Show properties, targets or health of overlays.',
   description: `Lists the overlays that are named, or all of them. One that cannot be shown gives a warning and, after the others, \
-exit status 1. Health is shown also of overlays that are saved and not there.`,
+exit status 1. Health is shown also of overlays that should be there and are not.`,
   usage: 'show-overlay [-f [--check] | -t] [[-p] -o FIELD,...] [OVERLAY]...',
   examples: ['show-overlay', 'show-overlay -t overlay0', 'show-overlay -f --check', 'show-overlay -p -o link,property,value'],
   operand: { name: 'overlay', description: 'names of overlays', multiple: true },
