@@ -93,11 +93,16 @@ describe('a hostile package', () => {
   const first = pack(hostile('1.0.0'));
 
   it('is installed from a path for everybody, while none of its code runs, and overlayd looks for plugins', async () => {
-    await using daemon = await fakeDaemon({ handlers: { 'plugin.reload': async () => ({ ...NOTHING, problems: ['other: left out'] }) } });
+    const ring = { kind: 'lookup', name: 'ring', version: '1.0.0', api: 1, properties: null, uid: 998, pid: null, problem: 'it hangs' } as const;
+    // Of other packages nothing is said.
+    const list = async () => ({ plugins: ['outside-plugin', 'other'].map((name) => ({ ...ring, package: name })), problems: [] });
+    const reload = async () => ({ ...NOTHING, problems: ['other: left out'] });
+    await using daemon = await fakeDaemon({ handlers: { 'plugin.reload': reload, 'plugin.list': list } });
     const outcome = await plugins(['install', first], { OVERLAYADM_RUN_DIR: daemon.run });
     const stdout = 'outside-plugin 1.0.0: brings ring (lookup)\n';
-    expect(outcome).toEqual({ status: 0, stdout, stderr: 'overlayadm: warning: other: left out\n' });
-    expect(daemon.asked).toEqual([{ method: 'plugin.reload', params: {} }]);
+    const stderr = 'overlayadm: warning: other: left out\noverlayadm: warning: lookup plugin ring: it hangs\n';
+    expect(outcome).toEqual({ status: 0, stdout, stderr });
+    expect(daemon.asked.map(({ method }) => method)).toEqual(['plugin.reload', 'plugin.list']);
     expect([existsSync(ran), existsSync(join(data, 'node_modules/.bin'))]).toEqual([false, false]);
     const modeOf = (path: string): number => statSync(join(data, path)).mode & 0o777;
     const folder = 'node_modules/outside-plugin';
@@ -120,11 +125,12 @@ describe('a hostile package', () => {
 
   it('is upgraded, and a new version that does not come up is an error', async () => {
     const kept = [{ package: 'outside-plugin', reason: 'it ended with status 77' }];
+    const nothingWrong = async () => ({ plugins: [], problems: [] });
     const answers: PluginReload[] = [
       { ...NOTHING, replaced: ['outside-plugin'] },
       { ...NOTHING, kept },
     ];
-    await using daemon = await fakeDaemon({ handlers: { 'plugin.reload': async () => answers.shift() ?? NOTHING } });
+    await using daemon = await fakeDaemon({ handlers: { 'plugin.reload': async () => answers.shift() ?? NOTHING, 'plugin.list': nothingWrong } });
     // The file is another one under the same name.
     copyFileSync(pack(hostile('1.0.1')), first);
     expect(await plugins(['install', `file:${first}`], { OVERLAYADM_RUN_DIR: daemon.run })).toEqual({

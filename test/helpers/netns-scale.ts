@@ -111,6 +111,8 @@ export interface Cost {
   readonly wall: number;
   /** Most memory that was resident at a time, bytes. */
   readonly peakBytes: number;
+  /** Lines that it has printed. */
+  readonly rows: number;
   readonly status: number;
 }
 
@@ -118,10 +120,13 @@ export interface Cost {
 const MEASURE = `
 import json, os, subprocess, sys, time
 began = time.monotonic()
-child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE)
+rows = 0
+while chunk := os.read(child.stdout.fileno(), 65536):
+    rows += chunk.count(10)
 _, status, usage = os.wait4(child.pid, 0)
 wall = time.monotonic() - began
-print(json.dumps({'cpu': usage.ru_utime + usage.ru_stime, 'wall': wall, 'peakBytes': usage.ru_maxrss * 1024, 'status': os.waitstatus_to_exitcode(status)}))
+print(json.dumps({'cpu': usage.ru_utime + usage.ru_stime, 'wall': wall, 'peakBytes': usage.ru_maxrss * 1024, 'rows': rows, 'status': os.waitstatus_to_exitcode(status)}))
 `;
 
 /** Runs a program in the namespace of the host and tells what it has cost. */

@@ -1,10 +1,9 @@
 // Hostile packages are installed: every command works as before, other overlays notice nothing, and no code of them runs but in a plugin host.
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { readServiceUser } from '../../src/core/lookup/rights.ts';
 import type { Client } from '../../src/core/rpc/client.ts';
-import type { PluginRow } from '../../src/core/rpc/protocol.ts';
 import { type Host, type Namespace, twoHosts, waitFor } from '../helpers/netns.ts';
 import { control, createOverlay, createVnic, kernelPeer, mappingFile, PATIENCE_MS } from '../helpers/netns-overlay.ts';
 import { datagramsOf, listenUdp, ping } from '../helpers/netns-traffic.ts';
@@ -27,18 +26,7 @@ interface Mark {
   readonly file: boolean;
 }
 
-interface PackageText {
-  readonly name?: string;
-  readonly api?: number;
-  readonly lookup?: string;
-  readonly files?: Readonly<Record<string, string>>;
-}
-
-/** A lookup that finds nothing. */
-const PLUGIN = `export default {
-  kind: 'lookup', name: 'NAME', properties: [],
-  create: () => ({ mode: 'dynamic', start: async () => {}, stop: async () => {}, lookup: async () => ({ kind: 'drop', reason: 'odd.none' }) }),
-};`;
+const IMPOSTOR = '@overlayadm/plugin-files';
 
 const base = temporaryFolder();
 chmodSync(base, 0o755);
@@ -55,6 +43,28 @@ function hostile(deed: string): string {
   });
   return writePackage(folder, { 'lib/deed.js': `export const deed = '${deed}';\n` });
 }
+
+/** A lookup that finds nothing. */
+const pluginCode = (lookup: string): string => `export default {
+  kind: 'lookup', name: '${lookup}', properties: [],
+  create: () => ({ mode: 'dynamic', start: async () => {}, stop: async () => {}, lookup: async () => ({ kind: 'drop', reason: 'odd.none' }) }),
+};`;
+
+interface PackageText {
+  readonly name?: string;
+  readonly api?: number;
+  readonly lookup?: string;
+  readonly code?: string;
+}
+
+/** A package of one lookup, in a folder of this name; what is not given is called like the folder. */
+function outside(folder: string, { name = folder, api = 1, lookup = folder, code = pluginCode(lookup) }: PackageText): string {
+  const overlayadm = { api, providers: [{ kind: 'lookup', name: lookup, module: './index.js' }] };
+  const manifest = JSON.stringify({ name, version: '1.0.0', type: 'module', oclif: {}, overlayadm });
+  return writePackage(join(base, folder), { 'package.json': manifest, 'index.js': code });
+}
+
+const fileOf = (name: string): string => join(base, `${name}-1.0.0.tgz`);
 
 /** Ids of all commands that there are, `plugins install` as one. */
 function allCommands(): string[] {
@@ -80,6 +90,7 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'npm'] })('hostile packag
   beforeAll(async () => {
     [ours, peer] = await twoHosts({ v6: false });
     our = outsideCommands(ours);
+    await pack(base, ...DEEDS.map(hostile), outside('impostor', { name: IMPOSTOR }));
     listener = await listenUdp(ours, PORT);
     const config = mappingFile(ours, 'calm.json', { [CALM.peerMac]: { ip: peer.v4, port: 4789 } });
     await createOverlay(ours, { name: 'calm0', search: 'files', vnetid: 22, properties: { 'vxlan/listen_ip': ours.v4, 'files/config': config } });
@@ -109,13 +120,96 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'npm'] })('hostile packag
     rmSync(join(proof, 'ran'));
   });
 
+  const warnings = ({ stderr }: { readonly stderr: string }): string[] =>
+    stderr.split('\n').flatMap((line) => /^overlayadm: (?:warning: )?(.*)$/.exec(line)?.[1] ?? []);
+  const create = (search: string, overlay: string) =>
+    our('create-overlay', '-e', 'vxlan', '-s', search, '-v', '5', '-p', `vxlan/listen_ip=${ours.v4}`, overlay);
+  const tryAll = (names: readonly string[]) => Promise.all(names.map((name) => create(name, `${name}0`)));
+
+  test('that cannot be used get one line each, when they are linked, from show-plugins and from create-overlay', async () => {
+    const at = (name: string): string => join(base, name);
+    const packages: readonly (readonly [folder: string, line: unknown])[] = [
+      [outside('newer', { api: 99 }), `plugin newer (${at('newer')}): left out, it is written for plugin api 99, this overlayadm has 1`],
+      [outside('broken', { code: 'export default {' }), expect.stringMatching(/^lookup plugin broken: .*\.\/index\.js: Unexpected end of input/)],
+      [
+        outside('rival', { lookup: 'files' }),
+        `lookup files of rival (${at('rival')}): left out, that of @overlayadm/plugin-files, which comes with overlayadm, is used`,
+      ],
+      [outside('twin', { lookup: 'one' }), undefined],
+      [
+        outside('other', { lookup: 'one' }),
+        `lookup one: left out, it is brought by twin (${at('twin')}) and other (${at('other')}); remove all but one`,
+      ],
+    ];
+    const lines: unknown[] = [];
+    for (const [folder, line] of packages) {
+      const before = lines.filter((each) => typeof each === 'string');
+      const outcome = await our('plugins', 'link', folder);
+      if (line !== undefined) lines.push(line);
+      // Of the others only what is known without a try.
+      expect([outcome.status, warnings(outcome)]).toEqual([0, expect.arrayContaining(line === undefined ? before : [...before, line])]);
+      expect(warnings(outcome).length).toBe(before.length + (line === undefined ? 0 : 1));
+    }
+    const shown = warnings(await our('show-plugins'));
+    expect([shown.length, shown]).toEqual([lines.length, expect.arrayContaining(lines)]);
+    for (const { status, stderr } of await tryAll(['newer', 'broken', 'one'])) {
+      expect([status, warnings({ stderr }).length, stderr]).toEqual([1, 1, expect.stringMatching(/left out|Unexpected end of input/)]);
+    }
+    expect((await pluginsOf(ours)).rows.get('lookup files')).toMatchObject({ package: '@overlayadm/plugin-files', problem: null });
+    expect(await our('plugins', 'unlink', ...packages.map(([folder]) => basename(folder)))).toMatchObject({ status: 0, stderr: '' });
+    await isCalm();
+  });
+
+  test('in odd folders: letters and spaces, links, and what the user of plugin hosts cannot read', async () => {
+    const uid = readServiceUser().uid;
+    const module = (file: string): { readonly code: string } => ({ code: `export { default } from './${file}';` });
+    const letters = outside('Größe 100% #1 für «alle»', { name: 'letters', lookup: 'letters' });
+    const inside = outside('inside', module('link.js'));
+    writePackage(inside, { 'lib/real.js': pluginCode('inside') });
+    symlinkSync('lib/real.js', join(inside, 'link.js'));
+    const escaping = outside('escaping', module('link.js'));
+    symlinkSync(join(inside, 'lib/real.js'), join(escaping, 'link.js'));
+    const secret = outside('secret', module('secret.js'));
+    writeFileSync(join(secret, 'secret.js'), '', { mode: 0o600 });
+    const hidden = outside('hidden', {});
+    chmodSync(hidden, 0o700);
+    const links = [letters, inside, escaping, secret].map((root) => ({ type: 'link', root, name: root === letters ? 'letters' : basename(root) }));
+    writeFileSync(join(ours.dirs.data, 'package.json'), JSON.stringify({ private: true, oclif: { schema: 1, plugins: links }, dependencies: {} }));
+    const line = `plugin hidden: its host keeps overlayd's user, without capabilities, because uid ${uid} cannot read ${hidden}`;
+    expect(warnings(await our('plugins', 'link', hidden))).toEqual([line]);
+    const { rows, problems } = await pluginsOf(ours);
+    const found = (name: string) => rows.get(`lookup ${name}`);
+    expect([found('letters'), found('inside')]).toEqual([
+      expect.objectContaining({ uid, problem: null }),
+      expect.objectContaining({ uid, problem: null }),
+    ]);
+    expect(found('escaping')?.problem).toMatch(/Access to this API has been restricted/);
+    expect(found('secret')?.problem).toMatch(/EACCES.*secret\.js/);
+    expect(found('hidden')).toMatchObject({ uid: 0, problem: null });
+    expect(problems).toEqual([line]);
+    expect(readFileSync(join(ours.dirs.run, 'overlayd.log'), 'utf8')).toContain(line);
+    expect(await our('plugins', 'unlink', ...links.map(({ name }) => name), 'hidden')).toMatchObject({ status: 0, stderr: '' });
+    await isCalm();
+  });
+
+  test('under the name of one that comes with overlayadm are refused, linked or installed', async () => {
+    for (const words of [
+      ['link', join(base, 'impostor')],
+      ['install', fileOf('overlayadm-plugin-files')],
+    ]) {
+      const outcome = await our('plugins', ...words);
+      expect([outcome.status, warnings(outcome)]).toEqual([1, [`${IMPOSTOR}: comes with overlayadm, which uses its own`]]);
+    }
+    expect(JSON.parse((await our('plugins', '--json')).stdout)).toEqual([]);
+    expect(existsSync(join(ours.dirs.data, 'node_modules', IMPOSTOR))).toBe(false);
+    await isCalm();
+  });
+
   test('are installed, and their plugins say what is wrong with each', async () => {
-    const files = await pack(base, ...DEEDS.map(hostile));
-    const { status, stdout, stderr } = await our('plugins', 'install', ...files);
+    const { status, stdout, stderr } = await our('plugins', 'install', ...DEEDS.map((deed) => fileOf(`overlayadm-hostile-${deed}`)));
     const brought = DEEDS.map((deed) => `overlayadm-hostile-${deed} 1.0.0: brings ${deed} (lookup)`);
     expect({ status, brought: stdout.trim().split('\n') }).toEqual({ status: 0, brought });
-    const warnings = stderr.trim().split('\n').sort();
-    expect(warnings).toEqual([
+    expect(warnings({ stderr }).sort()).toEqual([
       expect.stringMatching(/lookup plugin exit: .*its host failed \(exit status 0\)/),
       expect.stringMatching(/lookup plugin loop: it did not say what properties it has within 3000 ms/),
       expect.stringMatching(/lookup plugin rubbish: .*its host failed \(its channel broke: a line that is not one JSON object\)/),
@@ -125,8 +219,7 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'npm'] })('hostile packag
 
   test('do not keep any command from its work', async () => {
     // Meanwhile an import that never ends is waited for, and memory is eaten.
-    const tryIt = (deed: string) => our('create-overlay', '-e', 'vxlan', '-s', deed, '-v', '5', '-p', `vxlan/listen_ip=${ours.v4}`, `${deed}0`);
-    const creating = DEEDS.map(tryIt);
+    const creating = tryAll(DEEDS);
     const good = ['-e', 'vxlan', '-s', 'direct', '-v', '7', '-p', `vxlan/listen_ip=${ours.v4}`, '-p', `direct/dest_ip=${peer.v4}`];
     const runs: readonly (readonly [command: string, operands: readonly string[], prints: RegExp])[] = [
       ['create-overlay', [...good, '-p', 'direct/dest_port=4789', 'good0'], /^$/],
@@ -146,7 +239,7 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'npm'] })('hostile packag
       ['plugins inspect', ['overlayadm-hostile-loop'], /loop \(lookup\)/],
       ['plugins link', [hostile('witness')], /brings witness/],
       ['plugins uninstall', ['overlayadm-hostile-witness'], /^$/],
-      ['plugins install', [join(base, 'overlayadm-hostile-exit-1.0.0.tgz')], /brings exit/],
+      ['plugins install', [fileOf('overlayadm-hostile-exit')], /brings exit/],
       ['plugins update', [], /^/],
       ['delete-vnic', ['vgood0'], /^$/],
       ['delete-overlay', ['good0'], /^$/],
@@ -156,10 +249,9 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'npm'] })('hostile packag
       const { status, stdout, stderr } = await our(...command.split(' '), ...operands);
       expect({ command, status, stdout }, stderr).toEqual({ command, status: 0, stdout: expect.stringMatching(prints) });
     }
-    for (const words of [['help'], ['--help'], ['--version'], ['help', 'show-overlay']])
-      expect((await our(...words)).status, words.join(' ')).toBe(0);
-    for (const words of [['hostile', 'loop'], ['hostile'], ['nonsense']]) expect((await our(...words)).status, words.join(' ')).toBe(2);
-    const refused = await Promise.all(creating);
+    for (const words of [['help'], ['--version']]) expect((await our(...words)).status, words.join(' ')).toBe(0);
+    for (const words of [['hostile', 'loop'], ['nonsense']]) expect((await our(...words)).status, words.join(' ')).toBe(2);
+    const refused = await creating;
     expect(refused.map(({ status }) => status)).toEqual(DEEDS.map(() => 1));
     expect(refused.map(({ stderr }) => stderr.split('\n')[0])).toEqual([
       expect.stringMatching(/overlayadm-hostile-exit: its host failed \(exit status 0\)$/),
@@ -181,113 +273,10 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'npm'] })('hostile packag
     expect(existsSync(join(proof, 'ran'))).toBe(false);
   });
 
-  test('are removed, and nothing of them is left', async () => {
-    const removed = await our('plugins', 'uninstall', ...DEEDS.map((deed) => `overlayadm-hostile-${deed}`));
-    expect(removed).toMatchObject({ status: 0, stderr: '' });
-    expect((await pluginsOf(ours)).problems).toEqual([]);
-    expect(existsSync(join(proof, 'ran'))).toBe(false);
-    await isCalm();
-  });
-
-  /** A package of one lookup, linked. Nothing else is linked or installed when the test is through. */
-  async function linked(folder: string, what: PackageText, check: (outcome: Result) => Promise<void>): Promise<void> {
-    const { name = 'overlayadm-odd', api = 1, lookup = 'odd', files = {} } = what;
-    const overlayadm = { api, providers: [{ kind: 'lookup', name: lookup, module: './index.js' }] };
-    const manifest = JSON.stringify({ name, version: '1.0.0', type: 'module', oclif: {}, overlayadm });
-    writePackage(folder, { 'package.json': manifest, 'index.js': PLUGIN.replace('NAME', lookup), ...files });
-    const outcome = await our('plugins', 'link', folder);
-    try {
-      await check(outcome);
-    } finally {
-      await our('plugins', 'unlink', name);
-    }
-  }
-
-  const warnings = ({ stderr }: { readonly stderr: string }): string[] =>
-    stderr.split('\n').flatMap((line) => /^overlayadm: (?:warning: )?(.*)$/.exec(line)?.[1] ?? []);
-  const create = (search: string) => our('create-overlay', '-e', 'vxlan', '-s', search, '-v', '50', '-p', `vxlan/listen_ip=${ours.v4}`, 'odd0');
-
-  test('packages that cannot be used: one line each, when they are linked, from show-plugins and from create-overlay', async () => {
-    const newer = join(base, 'newer');
-    await linked(newer, { api: 99 }, async (outcome) => {
-      const line = `plugin overlayadm-odd (${newer}): left out, it is written for plugin api 99, this overlayadm has 1`;
-      expect([outcome.status, warnings(outcome)]).toEqual([0, [line]]);
-      expect(warnings(await our('show-plugins'))).toEqual([line]);
-      const refused = await create('odd');
-      expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining(line)]);
-    });
-    await linked(join(base, 'broken'), { files: { 'index.js': 'export default {' } }, async (outcome) => {
-      const line = expect.stringMatching(/^lookup plugin odd: .*\.\/index\.js: Unexpected end of input/);
-      expect([outcome.status, warnings(outcome)]).toEqual([0, [line]]);
-      expect(warnings(await our('show-plugins'))).toEqual([line]);
-      expect(await create('odd')).toMatchObject({ status: 1, stderr: expect.stringContaining('Unexpected end of input') });
-    });
-    const rival = join(base, 'rival');
-    await linked(rival, { lookup: 'files' }, async (outcome) => {
-      const line = `lookup files of overlayadm-odd (${rival}): left out, that of @overlayadm/plugin-files, which comes with overlayadm, is used`;
-      expect([outcome.status, warnings(outcome)]).toEqual([0, [line]]);
-      expect((await pluginsOf(ours)).rows.get('lookup files')).toMatchObject({ package: '@overlayadm/plugin-files', problem: null });
-    });
-    const twins = ['one', 'two'].map((name) => join(base, name)) as [string, string];
-    await linked(twins[0], {}, async (first) => {
-      expect([first.status, warnings(first)]).toEqual([0, []]);
-      await linked(twins[1], { name: 'overlayadm-even' }, async (outcome) => {
-        const line = `lookup odd: left out, it is brought by overlayadm-odd (${twins[0]}) and overlayadm-even (${twins[1]}); remove all but one`;
-        expect([outcome.status, warnings(outcome)]).toEqual([0, [line]]);
-        expect(await create('odd')).toMatchObject({ status: 1, stderr: expect.stringContaining(line) });
-      });
-    });
-    await isCalm();
-  });
-
-  test('a package under the name of one that comes with overlayadm is refused, linked or installed', async () => {
-    const name = '@overlayadm/plugin-files';
-    const folder = join(base, 'impostor');
-    await linked(folder, { name }, async (outcome) => {
-      expect([outcome.status, warnings(outcome)]).toEqual([1, [`${name}: comes with overlayadm, which uses its own`]]);
-    });
-    const [file = ''] = await pack(base, folder);
-    const outcome = await our('plugins', 'install', file);
-    expect([outcome.status, warnings(outcome)]).toEqual([1, [`${name}: comes with overlayadm, which uses its own`]]);
-    expect(JSON.parse((await our('plugins', '--json')).stdout)).toEqual([]);
-    expect(existsSync(join(ours.dirs.data, 'node_modules', name))).toBe(false);
-    await isCalm();
-  });
-
-  test('odd folders: links, files that the user of plugin hosts cannot read, letters and spaces', async () => {
-    const odd = async (): Promise<PluginRow | undefined> => (await pluginsOf(ours)).rows.get('lookup odd');
-    const uid = readServiceUser().uid;
-    await linked(join(base, 'Größe 100% #1 für «alle»'), {}, async (outcome) => {
-      expect([outcome.status, warnings(outcome)]).toEqual([0, []]);
-      expect(await odd()).toMatchObject({ uid, problem: null, properties: [] });
-    });
-    const outside = join(base, 'outside.js');
-    writePackage(base, { 'outside.js': PLUGIN.replace('NAME', 'odd') });
-    const linking = join(base, 'linking');
-    writePackage(linking, { 'lib/real.js': PLUGIN.replace('NAME', 'odd') });
-    symlinkSync('lib/real.js', join(linking, 'inside.js'));
-    symlinkSync(outside, join(linking, 'outside.js'));
-    const imports = (file: string): PackageText => ({ files: { 'index.js': `export { default } from './${file}';` } });
-    await linked(linking, imports('inside.js'), async () => expect(await odd()).toMatchObject({ problem: null }));
-    await linked(linking, imports('outside.js'), async (outcome) => {
-      expect(warnings(outcome)).toEqual([expect.stringMatching(/^lookup plugin odd: .*Access to this API has been restricted/)]);
-    });
-    writePackage(linking, { 'secret.js': '' });
-    chmodSync(join(linking, 'secret.js'), 0o600);
-    await linked(linking, imports('secret.js'), async (outcome) => {
-      const line = expect.stringMatching(/^lookup plugin odd: .*EACCES.*secret\.js/);
-      expect(warnings(outcome)).toEqual([line]);
-      expect(warnings(await our('show-plugins', 'odd'))).toEqual([line]);
-    });
-    const hidden = join(base, 'hidden');
-    mkdirSync(hidden, { mode: 0o700 });
-    await linked(hidden, {}, async (outcome) => {
-      const line = `plugin overlayadm-odd: its host keeps overlayd's user, without capabilities, because uid ${uid} cannot read ${hidden}`;
-      expect([outcome.status, warnings(outcome)]).toEqual([0, [line]]);
-      expect(await odd()).toMatchObject({ uid: 0, problem: null });
-      expect((await pluginsOf(ours)).problems).toEqual([line]);
-      expect(readFileSync(join(ours.dirs.run, 'overlayd.log'), 'utf8')).toContain(line);
-    });
+  test('are removed, and nothing is left', async () => {
+    expect(await our('plugins', 'uninstall', 'overlayadm-hostile-loop')).toMatchObject({ status: 0, stderr: '' });
+    expect((await pluginsOf(ours)).rows.has('lookup loop')).toBe(false);
+    expect([existsSync(join(ours.dirs.data, 'node_modules/overlayadm-hostile-loop')), existsSync(join(proof, 'ran'))]).toEqual([false, false]);
     await isCalm();
   });
 

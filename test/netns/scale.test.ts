@@ -100,16 +100,19 @@ skipUnless({ root: true, tun: true, commands: ['prlimit', 'python3'] })('one ove
       await sleep(200);
       const early = lines(command.stdout).length;
       process.kill(pid, 'SIGCONT');
-      const { status, stdout, stderr } = await command.end();
-      expect({ status, stderr, rows: lines(stdout).length }).toEqual({ status: 0, stderr: '', rows: TARGETS });
+      command.killGroup();
+      await command.end();
       expect(early).toBeGreaterThan(0);
       expect(early).toBeLessThan(TARGETS);
     });
 
-    test('show-overlay -t needs no more memory for them', async () => {
-      const few = await costOf(ours, OVERLAYADM, ['show-overlay', '-t', 'overlay0']);
-      const many = await costOf(ours, OVERLAYADM, ['show-overlay', '-t', TARGETED]);
-      expect([few.status, many.status]).toEqual([0, 0]);
+    test('show-overlay -t prints all of them, and needs no more memory for it', async () => {
+      const few = await costOf(ours, OVERLAYADM, ['show-overlay', '-t', '-p', '-o', 'target', 'overlay0']);
+      const many = await costOf(ours, OVERLAYADM, ['show-overlay', '-t', '-p', '-o', 'target', TARGETED]);
+      expect([few, many]).toMatchObject([
+        { status: 0, rows: 1 },
+        { status: 0, rows: TARGETS },
+      ]);
       expect(many.peakBytes - few.peakBytes).toBeLessThan(MOST_MORE_BYTES);
     });
 
@@ -172,7 +175,7 @@ skipUnless({ root: true, tun: true, commands: ['prlimit', 'python3'] })('one ove
   });
 
   test('that may open few files refuses an overlay too many with what to do, and goes on', async () => {
-    const most = 150;
+    const most = 140;
     const daemon = other.start('prlimit', [`--nofile=${most}:${most}`, resolve('bin/overlayd')], { env: other.env });
     await daemon.printed('overlayd serves', PATIENCE_MS);
     const there = await control(other);

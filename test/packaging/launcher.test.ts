@@ -35,13 +35,13 @@ function prefix(): string {
 
 describe('the launcher', () => {
   it.each([
-    { name: 'overlayadm', file: 'overlayadm.cjs' },
-    { name: 'overlayd', file: 'overlayd.js' },
-  ])('$name hands its own script and the arguments over, word by word', async ({ name, file }) => {
+    { name: 'overlayadm', flags: '', file: 'overlayadm.cjs' },
+    { name: 'overlayd', flags: '--disable-sigusr1|', file: 'overlayd.js' },
+  ])('$name hands its own script and the arguments over, word by word', async ({ name, flags, file }) => {
     const base = prefix();
     const node = fakeNode(join(base, 'bin/node'), 'v22.18.0');
     const result = await bare({}, join(base, 'bin', name), 'a b', '', '-x', '*');
-    expect(result.stdout).toBe(`v22.18.0|${join(realpathSync(base), 'lib/node_modules/overlayadm/bin', file)}|a b||-x|*|`);
+    expect(result.stdout).toBe(`v22.18.0|${flags}${join(realpathSync(base), 'lib/node_modules/overlayadm/bin', file)}|a b||-x|*|`);
     expect(node).toContain('with space');
   });
 

@@ -36,7 +36,9 @@ function rig(markedAs: string) {
 it('is refused with the name that it has, kept, and taken when it has its own name again', () => {
   const { done, links, renamed, devices } = rig('overlay0');
   for (let tries = 0; tries < 2; tries++) {
-    expect(() => devices.open('overlay0', true)).toThrow(expect.objectContaining({ code: 'LINK_NOT_FOUND', message: expect.stringContaining('foo0') }));
+    expect(() => devices.open('overlay0', true)).toThrow(
+      expect.objectContaining({ code: 'LINK_NOT_FOUND', message: expect.stringContaining('foo0') }),
+    );
   }
   links.clear();
   links.set('overlay0', { ...renamed, name: 'overlay0' });
