@@ -1,7 +1,7 @@
 // Hostile packages are installed: every command works as before, other overlays notice nothing, and no code of them runs but in a plugin host.
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readServiceUser } from '../../src/core/lookup/rights.ts';
 import type { Client } from '../../src/core/rpc/client.ts';
 import { type Host, type Namespace, twoHosts, waitFor } from '../helpers/netns.ts';
@@ -100,10 +100,14 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'npm'] })('hostile packag
     client = await control(ours);
     watching = (async () => {
       while (!isOver) {
-        seen.add((await client.call('overlay.health', { name: 'calm0' })).status);
+        seen.add(await client.call('overlay.health', { name: 'calm0' }).then(({ status }) => status, String));
         await new Promise((done) => setTimeout(done, 25));
       }
     })();
+  });
+
+  afterAll(() => {
+    isOver = true;
   });
 
   const isCalm = async (): Promise<void> => {
@@ -215,6 +219,22 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'npm'] })('hostile packag
       expect.stringMatching(/lookup plugin rubbish: .*its host failed \(its channel broke: a line that is not one JSON object\)/),
     ]);
     await isCalm();
+  });
+
+  test('another package from a file of the same name is refused, for npm and oclif would take one for the other', async () => {
+    const file = join(base, 'elsewhere', basename(fileOf('overlayadm-hostile-exit')));
+    mkdirSync(dirname(file));
+    copyFileSync(fileOf('overlayadm-plugin-files'), file);
+    const outcome = await our('plugins', 'install', file);
+    expect([outcome.status, warnings(outcome)]).toEqual([
+      1,
+      [`file:${file}: ${IMPOSTOR} cannot be installed (another package came from a file of that name)`],
+    ]);
+    expect(
+      readdirSync(join(ours.dirs.data, 'node_modules'))
+        .filter((name) => !name.startsWith('.'))
+        .sort(),
+    ).toEqual(DEEDS.map((deed) => `overlayadm-hostile-${deed}`).sort());
   });
 
   test('do not keep any command from its work', async () => {

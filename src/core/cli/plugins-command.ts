@@ -66,9 +66,12 @@ export abstract class PluginsChangeCommand extends PluginsCommand<PluginsChanged
   /** `verb` and `what` are for the message when it fails. */
   protected async runProgram(program: Program, isVerbose: boolean, verb: string, what: string): Promise<void> {
     const directory = this.directories.data;
+    const before = leftOver(directory);
     try {
       const warnings = await runPluginsProgram({ outside: [], ...program, config: this.config, directory, verbose: isVerbose });
       for (const warning of warnings) this.warn(warning);
+      const stray = leftOver(directory).filter((name) => !before.includes(name));
+      if (stray.length > 0) throw mistaken(what, stray);
     } catch (error) {
       if (!(error instanceof ProgramFailed)) throw error;
       throw await pluginFailure(error, verb, what, directory);
@@ -112,3 +115,10 @@ export abstract class PluginsChangeCommand extends PluginsCommand<PluginsChanged
     return { packages: plugins.map((plugin) => this.described(plugin)), reload: reloaded?.reload ?? null };
   }
 }
+
+/** oclif finds out by the last part of a file's name which package npm made of it, and may find one that was there before. */
+const mistaken = (what: string, stray: readonly string[]): OverlayError =>
+  new OverlayError('PLUGIN_FAILED', `${what}: ${stray.join(', ')} cannot be installed (another package came from a file of that name)`, {
+    details: { package: what, names: stray },
+    advice: 'Rename the file, or uninstall the other package.',
+  });

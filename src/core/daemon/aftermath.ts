@@ -27,7 +27,12 @@ export class Verifications {
     this.end(name);
     const verification = new Verification({ clock: this.#clock, ask: (macs) => overlay.lookups?.verify(macs) }, known);
     this.#running.set(name, verification);
-    overlay.watch({ up: () => verification.start(), set: (mac) => verification.skip(mac) });
+    overlay.watch({
+      up: () => verification.start(),
+      down: () => verification.pause(),
+      set: (mac) => verification.skip(mac),
+      unanswered: (mac) => verification.again(mac),
+    });
   }
 
   end(name: string): void {

@@ -3,6 +3,7 @@ import { messageOf } from '@overlayadm/api';
 import type { PacketIo } from '@overlayadm/packetio';
 import type { DescriptorStore } from '../datapath/driver.ts';
 import type { Environment } from '../util/directories.ts';
+import { MAX_HELD_DESCRIPTORS } from '../util/limits.ts';
 import type { Log } from '../util/log.ts';
 
 /** Who holds them: the keeper at the other end of a socket we were given, the service manager behind a socket with a name, or nobody. */
@@ -23,7 +24,8 @@ export interface Inheritance {
 /** What whoever started us says we were given. `pid`: ours; what was meant for another process is not for us. */
 export function readInheritance(environment: Environment, pid: number): Inheritance {
   const { LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, OVERLAYD_KEEPER_FD, OVERLAYD_HOLDER, FDSTORE, NOTIFY_SOCKET } = environment;
-  const count = LISTEN_PID === String(pid) && /^[0-9]+$/.test(LISTEN_FDS ?? '') ? Number(LISTEN_FDS) : 0;
+  const given = LISTEN_PID === String(pid) && /^[0-9]+$/.test(LISTEN_FDS ?? '') ? Number(LISTEN_FDS) : 0;
+  const count = Math.min(given, MAX_HELD_DESCRIPTORS);
   const names = (LISTEN_FDNAMES ?? '').split(':');
   const descriptors = new Map(Array.from({ length: count }, (_, i) => [names[i] ?? `unnamed${i}`, FIRST + i] as const));
   const keeper = /^[0-9]+$/.test(OVERLAYD_KEEPER_FD ?? '') ? Number(OVERLAYD_KEEPER_FD) : undefined;
@@ -51,7 +53,7 @@ export interface HeldStore extends DescriptorStore {
 
 export class HeldDescriptors implements HeldStore {
   readonly #io: Pick<PacketIo, 'adopt' | 'close' | 'notify' | 'notifyOver'>;
-  readonly #holder: Holder;
+  #holder: Holder;
   readonly #left: Map<string, number>;
   #log: Log | undefined;
   #hasFailed = false;
@@ -105,6 +107,9 @@ export class HeldDescriptors implements HeldStore {
       else if (this.#holder.kind === 'service-manager') this.#io.notify(this.#holder.socket, state, descriptors);
       this.#hasFailed = false;
     } catch (error) {
+      const { code } = error as { readonly code?: unknown };
+      // It has ended, and nobody would start us again (unix(7): one error at the first word, another at the next).
+      if (this.#holder.kind === 'keeper' && (code === 'ECONNREFUSED' || code === 'ENOTCONN' || code === 'EPIPE')) this.#holder = { kind: 'none' };
       // Before there is a log nobody would hear of it.
       if (this.#hasFailed || this.#log === undefined) return;
       this.#log.warn({ error: messageOf(error), holder: this.#holder.kind }, 'the holder of descriptors cannot be told');

@@ -37,7 +37,7 @@ export class SnapshotDirectory implements SnapshotFiles {
   }
 
   async remove(name: string): Promise<void> {
-    await rm(this.#path(name), { force: true });
+    for (const path of [this.#path(name), `${this.#path(name)}.new`]) await rm(path, { force: true });
   }
 
   /** Names of links have no "/" in them. */

@@ -29,6 +29,8 @@ export interface LookupParts {
   readonly log: Log;
   check(destination: Destination): CheckedDestination;
   isVnic(mac: MacAddress): boolean;
+  /** What verify() asked could not be answered just now. */
+  unanswered(target: MacAddress): void;
   /** A destination that cannot be right: which target, and why not. */
   wrongDestination(target: string, reason: string): void;
 }
@@ -163,6 +165,7 @@ export class OverlayLookups {
       const to = this.#isOwn(answer.destination) ? undefined : this.#checked(macToDisplay(target), answer.destination);
       engine.send(to === undefined ? { op: 'cacheInvalidate', port, mac } : { op: 'cacheSet', port, mac, to, fixed: false });
     } else if (answer.kind === 'drop' && !NO_ANSWER.has(answer.reason)) engine.send({ op: 'cacheInvalidate', port, mac });
+    else this.#parts.unanswered(target);
   }
 
   #found(id: number, target: MacAddress, destination: Destination): EngineAnswer {

@@ -131,6 +131,17 @@ export interface Target {
   readonly destination: string;
 }
 
+/** Who waits for the lookup instance of a restored overlay. */
+export interface Watcher {
+  /** It can be asked, perhaps once more. */
+  up(): void;
+  down(): void;
+  /** A person has said where this target is. */
+  set(mac: MacAddress): void;
+  /** What was asked of this target could not be answered just now. */
+  unanswered(mac: MacAddress): void;
+}
+
 interface Open {
   readonly port: DatapathPort;
   readonly lookups: OverlayLookups;
@@ -146,9 +157,7 @@ export class Overlay {
   #wrongDestinations = 0;
   /** An instance that was restored and has come up. */
   #isUp = false;
-  /** Called when the lookup instance can be asked again, and when a person has set a target. */
-  #whenUp: (() => void) | undefined;
-  #whenSet: ((mac: MacAddress) => void) | undefined;
+  #watcher: Watcher | undefined;
 
   constructor(facts: OverlayFacts, parts: OverlayParts) {
     this.#facts = facts;
@@ -182,12 +191,16 @@ export class Overlay {
     announce: (ip, mac, toMacs) => this.#whenOpen((port) => this.#announce(port.id, ip, mac, toMacs)),
     degraded: (reason) => this.health.degrade('plugin', reason),
     restored: () => this.health.restore('plugin'),
-    hostDown: (reason) => this.health.degrade('plugin-host', reason),
+    hostDown: (reason) => {
+      this.health.degrade('plugin-host', reason);
+      this.#isUp = false;
+      this.#watcher?.down();
+    },
     hostUp: () => {
       this.health.restore('plugin-host');
       this.#isUp = true;
       this.#adoptPoint();
-      this.#whenUp?.();
+      this.#watcher?.up();
     },
     outdated: () => this.#whenOpen((port) => this.#parts.engine.send({ op: 'cacheOutdated', port: port.id })),
   };
@@ -214,6 +227,7 @@ export class Overlay {
       log,
       isVnic,
       check: (to) => check(to, false),
+      unanswered: (mac) => this.#watcher?.unanswered(mac),
       wrongDestination,
     });
     this.#open = { port, instance, lookups, door };
@@ -250,11 +264,10 @@ export class Overlay {
     return this.#open?.lookups;
   }
 
-  /** `up`: a restored lookup instance can be asked now, or again; `set`: a person has said where this target is. */
-  watch({ up, set }: { up(): void; set(mac: MacAddress): void }): void {
-    this.#whenUp = up;
-    this.#whenSet = set;
-    if (this.#isUp) up();
+  /** For the verification of what was known before overlayd was started again. */
+  watch(watcher: Watcher): void {
+    this.#watcher = watcher;
+    if (this.#isUp) watcher.up();
   }
 
   missed(misses: readonly Miss[]): void {
@@ -309,7 +322,7 @@ export class Overlay {
       if (!checked.ok) throw wrongTarget(destination, checked.reason);
       this.#parts.engine.send({ op: 'cacheSet', port, mac: macToKey(mac), to: checked.to, fixed: true });
     } else this.#parts.engine.send({ op: 'cacheSet', port, mac: macToKey(mac), to: 'drop', fixed: true });
-    this.#whenSet?.(mac);
+    this.#watcher?.set(mac);
   }
 
   /** @throws OverlayError MAC_INVALID, TARGET_NOT_FOUND, NOT_SUPPORTED in point mode */

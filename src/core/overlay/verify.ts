@@ -13,6 +13,7 @@ export class Verification {
   readonly #parts: VerifyParts;
   readonly #left: Set<MacAddress>;
   #timer: Timer | undefined;
+  #isUp = false;
 
   /** `targets`: those that the plugin has answered; what a person has set is not for the plugin to say. */
   constructor(parts: VerifyParts, targets: Iterable<MacAddress>) {
@@ -26,7 +27,20 @@ export class Verification {
 
   /** The plugin can be asked. Once more is fine. */
   start(): void {
+    this.#isUp = true;
     if (this.#timer === undefined && this.#left.size > 0) this.#timer = this.#parts.clock.every(VERIFY_MS, () => this.#next());
+  }
+
+  /** It cannot any more; start() goes on. */
+  pause(): void {
+    this.#isUp = false;
+    this.#rest();
+  }
+
+  /** The question was not answered: it is put once more. */
+  again(target: MacAddress): void {
+    this.#left.add(target);
+    if (this.#isUp) this.start();
   }
 
   /** A person has said where it is. */
@@ -35,9 +49,13 @@ export class Verification {
   }
 
   stop(): void {
+    this.pause();
+    this.#left.clear();
+  }
+
+  #rest(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#left.clear();
   }
 
   #next(): void {
@@ -48,6 +66,6 @@ export class Verification {
     }
     for (const target of batch) this.#left.delete(target);
     this.#parts.ask(batch);
-    if (this.#left.size === 0) this.stop();
+    if (this.#left.size === 0) this.#rest();
   }
 }

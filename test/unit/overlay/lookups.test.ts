@@ -15,6 +15,7 @@ function rig({ own = false, vnic = false } = {}) {
   const asked: Ask[] = [];
   const aborted: number[] = [];
   const wrong: string[] = [];
+  const unanswered: string[] = [];
   const lookups = new OverlayLookups({
     port: 7,
     engine: {
@@ -26,9 +27,10 @@ function rig({ own = false, vnic = false } = {}) {
     log: silentLog,
     check: (destination: Destination) => checkDestination(destination, { needs: ['ip', 'port'], family: 4, point: false, isOwnSocket: () => own }),
     isVnic: () => vnic,
+    unanswered: (target) => void unanswered.push(target),
     wrongDestination: (target, reason) => void wrong.push(`${target}: ${reason}`),
   });
-  return { sent, asked, aborted, wrong, lookups };
+  return { sent, asked, aborted, wrong, unanswered, lookups };
 }
 
 const good: Destination = { ip: ipOf('192.0.2.2'), port: 4789 };
@@ -172,9 +174,10 @@ describe('a target that is known and asked for anew', () => {
     ['a host that dies again and again keeps it', (id) => ({ id, kind: 'drop', reason: 'lookup.crashed' }), []],
     ['an answer of the wrong kind keeps it', (id) => ({ id, kind: 'resolved', mac: mac(1) }), []],
   ])('%s', (_what, answer, operations) => {
-    const { sent, lookups, id, wrong } = verified();
+    const { sent, lookups, id, wrong, unanswered } = verified();
     lookups.answered([answer(id)]);
     lookups.answered([answer(id)]);
+    expect(unanswered).toEqual(operations.length === 0 ? [mac(9)] : []);
     expect(sent).toEqual(operations.map((operation) => expect.objectContaining({ port: 7, mac: key, ...operation })));
     expect([lookups.outstanding, wrong]).toEqual([0, []]);
   });

@@ -7,7 +7,7 @@ import type { EngineCall, ToEngine } from '../../../src/core/engine/messages.ts'
 import type { Ask, LookupInstance } from '../../../src/core/lookup/types.ts';
 import { checkDestination } from '../../../src/core/overlay/destination.ts';
 import type { InstanceDoor } from '../../../src/core/overlay/instance-door.ts';
-import { Overlay } from '../../../src/core/overlay/overlay.ts';
+import { Overlay, type Watcher } from '../../../src/core/overlay/overlay.ts';
 import { factsOf } from '../../../src/core/overlay/record.ts';
 import { HEALTH_LOG_MS, TOO_BIG_QUIET_MS } from '../../../src/core/util/limits.ts';
 import { silentLog } from '../../../src/core/util/log.ts';
@@ -20,6 +20,9 @@ import { overlayRecord } from '../../helpers/overlay-record.ts';
 const facts = factsOf(overlayRecord('overlay0', { vnetid: 5 }));
 const good: Destination = { ip: ipOf('192.0.2.2'), port: 4789 };
 const bad: Destination = { ip: ipOf('127.0.0.1'), port: 4789 };
+
+/** Somebody who watches and does nothing. */
+const idle: Watcher = { up: () => undefined, down: () => undefined, set: () => undefined, unanswered: () => undefined };
 
 function rig(instance: Partial<LookupInstance> = {}, mtuTo: () => number | undefined = () => undefined) {
   const sent: ToEngine[] = [];
@@ -185,7 +188,7 @@ describe('a target that a person sets', () => {
     const { sent, overlay, activate } = rig();
     activate();
     const set: string[] = [];
-    overlay.watch({ up: () => undefined, set: (target) => void set.push(target) });
+    overlay.watch({ ...idle, set: (target) => void set.push(target) });
     overlay.setTargetByPerson('2:8:20:0:0:1', '192.0.2.2:4789');
     overlay.setTargetByPerson('02:08:20:00:00:01', 'Drop');
     expect(sent).toEqual([
@@ -207,7 +210,7 @@ describe('a target that a person sets', () => {
   ])('is refused with %s, with advice, and nothing is changed', (_what, text, destination, code) => {
     const { sent, overlay, activate } = rig();
     activate();
-    overlay.watch({ up: () => undefined, set: () => expect.unreachable() });
+    overlay.watch({ ...idle, set: () => expect.unreachable() });
     expect(() => overlay.setTargetByPerson(text, destination)).toThrow(expect.objectContaining({ code, advice: expect.stringMatching(/./) }));
     expect(sent).toEqual([]);
     expect(overlay.health.report()).toBeUndefined();
@@ -299,7 +302,7 @@ describe('whoever follows a restored instance', () => {
     const { overlay, events, activate } = rig();
     activate();
     let ups = 0;
-    const follow = { up: () => void ups++, set: () => undefined };
+    const follow = { ...idle, up: () => void ups++ };
     overlay.watch(follow);
     events.hostDown('not installed');
     expect([ups, overlay.health.report()?.reason]).toEqual([0, 'not installed']);

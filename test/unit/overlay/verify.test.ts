@@ -63,3 +63,33 @@ describe('verification', () => {
     expect(clock.timers).toBe(0);
   });
 });
+
+describe('verification of a plugin that goes away', () => {
+  it('waits, and goes on where it was', async () => {
+    const { clock, asked, verification } = rig(2 * VERIFY_BATCH);
+    verification.start();
+    await clock.advance(VERIFY_MS);
+    verification.pause();
+    await clock.advance(10 * VERIFY_MS);
+    expect([asked.length, verification.left, clock.timers]).toEqual([1, VERIFY_BATCH, 0]);
+    verification.start();
+    await clock.advance(VERIFY_MS);
+    expect([asked.length, verification.left]).toEqual([2, 0]);
+  });
+
+  it('puts a question again that was not answered, when the plugin can be asked', async () => {
+    const { clock, asked, targets, verification } = rig(2);
+    const [first, second] = targets as [MacAddress, MacAddress];
+    verification.start();
+    await clock.advance(VERIFY_MS);
+    verification.again(second);
+    await clock.advance(VERIFY_MS);
+    verification.pause();
+    verification.again(first);
+    await clock.advance(10 * VERIFY_MS);
+    expect(asked).toEqual([[first, second], [second]]);
+    verification.start();
+    await clock.advance(VERIFY_MS);
+    expect(asked.at(-1)).toEqual([first]);
+  });
+});
