@@ -3,10 +3,8 @@
 // some milliseconds, and one that imports node:fs loads all that is in it.
 require('./node-version.cjs');
 require('./compile-cache.cjs').useCompileCache();
+require('./standard-output.cjs').watchOutput();
 const { existsSync } = require('node:fs');
-
-// Whoever reads our output may have seen enough ("| head"): no reason to complain.
-process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
 const root = __dirname.replace(/\/bin$/, '');
 const words = process.argv.slice(2);

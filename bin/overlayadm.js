@@ -4,9 +4,8 @@ import './node-version.cjs';
 
 const { useCompileCache } = await import('./compile-cache.cjs');
 useCompileCache();
-
-// Whoever reads our output may have seen enough ("| head"): no reason to complain.
-process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+const { watchOutput } = await import('./standard-output.cjs');
+watchOutput();
 
 const root = import.meta.dirname.replace(/\/bin$/, '');
 const words = process.argv.slice(2);

@@ -90,7 +90,7 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'npm'] })('hostile packag
   beforeAll(async () => {
     [ours, peer] = await twoHosts({ v6: false });
     our = outsideCommands(ours);
-    await pack(base, ...DEEDS.map(hostile), outside('impostor', { name: IMPOSTOR }));
+    await pack(base, ...DEEDS.map(hostile), outside('impostor', { name: IMPOSTOR }), outside('zeta', {}));
     listener = await listenUdp(ours, PORT);
     const config = mappingFile(ours, 'calm.json', { [CALM.peerMac]: { ip: peer.v4, port: 4789 } });
     await createOverlay(ours, { name: 'calm0', search: 'files', vnetid: 22, properties: { 'vxlan/listen_ip': ours.v4, 'files/config': config } });
@@ -224,17 +224,15 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'npm'] })('hostile packag
   test('another package from a file of the same name is refused, for npm and oclif would take one for the other', async () => {
     const file = join(base, 'elsewhere', basename(fileOf('overlayadm-hostile-exit')));
     mkdirSync(dirname(file));
-    copyFileSync(fileOf('overlayadm-plugin-files'), file);
+    copyFileSync(fileOf('zeta'), file);
     const outcome = await our('plugins', 'install', file);
     expect([outcome.status, warnings(outcome)]).toEqual([
       1,
-      [`file:${file}: ${IMPOSTOR} cannot be installed (another package came from a file of that name)`],
+      [`file:${file}: zeta cannot be installed (another package came from a file of that name)`],
     ]);
-    expect(
-      readdirSync(join(ours.dirs.data, 'node_modules'))
-        .filter((name) => !name.startsWith('.'))
-        .sort(),
-    ).toEqual(DEEDS.map((deed) => `overlayadm-hostile-${deed}`).sort());
+    const listed = JSON.parse((await our('plugins', '--json')).stdout) as readonly { readonly name: string }[];
+    expect(listed.map(({ name }) => name).sort()).toEqual(DEEDS.map((deed) => `overlayadm-hostile-${deed}`).sort());
+    expect(existsSync(join(ours.dirs.data, 'node_modules/zeta'))).toBe(false);
   });
 
   test('do not keep any command from its work', async () => {

@@ -389,7 +389,7 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('what overlayd re
     { title: 'the address of a group', args: ['-l', 'overlay0', '-m', '1:0:5e:0:0:1', 'vnic0'], says: 'not the address of one interface' },
     { title: 'the name of a link', args: ['-l', 'overlay0', 'vx0'], says: 'vx0 exists' },
     { title: 'a bad name', args: ['-l', 'overlay0', 'vnic'], says: 'invalid link name' },
-    { title: 'another property', args: ['-l', 'overlay0', '-p', 'zone=1', 'vnic0'], says: 'invalid link property zone' },
+    { title: 'another property', args: ['-l', 'overlay0', '-p', 'zone=1', 'vnic0'], says: "invalid link property 'zone'" },
   ])('create-vnic with $title, and nothing is left', async ({ args, says }) => {
     const before = await traces(ours);
     const refused = await ours.overlayadm('create-vnic', ...args);

@@ -1,6 +1,6 @@
 // The columns of the show commands (widths of illumos dladm.c where it has the column).
 import type { HealthRow, LinkPropertyRow, LinkRow, LinkStatistics, PluginRow, PropertyRow, TargetRow, VnicRow } from '../rpc/protocol.ts';
-import type { Field } from './table.ts';
+import type { Field, Tone } from './table.ts';
 
 /** The values of an overlay come with their dashes from dladm's callbacks: they are there in parsable mode too. */
 const dashed = (value: string | null): string => value || '--';
@@ -18,12 +18,15 @@ export const PROPERTY_FIELDS: readonly Field<PropertyRow>[] = [
 /** Why, since when (in UTC, to the second), and what to do. */
 function healthDetails({ details, since, advice }: HealthRow): string {
   if (details === null) return '-';
-  return `${details} (since ${since?.replace(/\.[0-9]+Z$/, 'Z') ?? '?'}; ${advice ?? 'no advice'})`;
+  const began = since === null ? [] : [`since ${since.replace(/\.[0-9]+Z$/, 'Z')}`];
+  return `${details} (${[...began, advice ?? 'no advice'].join('; ')})`;
 }
+
+const HEALTH_TONE = { ONLINE: 'good', DEGRADED: 'bad', DOWN: 'attention' } as const satisfies Record<HealthRow['status'], Tone>;
 
 export const HEALTH_FIELDS: readonly Field<HealthRow>[] = [
   { name: 'LINK', width: 20, value: (row) => row.overlay },
-  { name: 'STATUS', width: 8, value: (row) => row.status, tone: (row) => (row.status === 'ONLINE' ? 'good' : 'bad') },
+  { name: 'STATUS', width: 8, value: (row) => row.status, tone: (row) => HEALTH_TONE[row.status] },
   // One dash, as the original prints; only its manual page says two.
   { name: 'DETAILS', width: 52, value: healthDetails, wraps: false },
 ];

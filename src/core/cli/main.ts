@@ -14,7 +14,8 @@ export async function runCli(args: readonly string[], options: Interfaces.LoadOp
       process.exitCode = thrown.oclif.exit;
       return;
     }
-    const json = hasFlag(args, '--json');
+    // As oclif reads it for commands that there are.
+    const json = hasFlag(args, '--json') || process.env.OVERLAYADM_CONTENT_TYPE?.toLowerCase() === 'json';
     const paint = json || hasFlag(args, '--no-color') ? undefined : painter('stderr', process.env);
     process.exitCode = reportFailure(thrown, { json, usage: 'COMMAND [OPTION]... (see overlayadm --help)', paint });
   }

@@ -1,7 +1,7 @@
 // The plugin directory as oclif keeps it: which packages were installed or linked, and what their package.json says.
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asRecord, messageOf, OverlayError } from '../rpc/errors.ts';
+import { readManifestFile } from '../util/manifest-file.ts';
 
 export interface InstalledPlugin {
   readonly name: string;
@@ -27,7 +27,7 @@ export function leftOver(directory: string): string[] {
 function listOf(directory: string): Readonly<Record<string, unknown>> {
   const path = join(directory, 'package.json');
   try {
-    return asRecord(JSON.parse(readFileSync(path, 'utf8')));
+    return asRecord(readManifestFile(directory));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return {};
@@ -54,7 +54,7 @@ const unreadable = (path: string, error: unknown): OverlayError =>
 /** Empty when it cannot be read: whoever shows the plugin says what is wrong in its own words. */
 export function manifestOf(folder: string): Readonly<Record<string, unknown>> {
   try {
-    return asRecord(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')));
+    return asRecord(readManifestFile(folder));
   } catch {
     return {};
   }

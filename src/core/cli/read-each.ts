@@ -9,7 +9,7 @@ export interface Names {
   readonly typed: boolean;
   /** What dladm calls the failure to find one. */
   missing(name: string): string;
-  failed(text: string): void;
+  failed(text: string, advice?: string): void;
 }
 
 /**
@@ -38,7 +38,7 @@ export async function attempt(each: Names, name: string, work: () => Promise<voi
 
 function tell({ typed, missing, failed }: Names, name: string, error: unknown): void {
   if (!isOfObject(error)) throw error;
-  if (!isMissing(error)) return failed(failureOf('failed to show', name, error.message));
+  if (!isMissing(error)) return failed(failureOf('failed to show', name, error.message), error.advice);
   if (typed) failed(missingText(name, error.message, missing));
 }
 

@@ -57,13 +57,17 @@ export const exitStatusOf = (error: OverlayError): number => (error.code === USA
 
 /** Lines for stderr, without the last line feed. */
 export function reportLines(error: OverlayError, usage: string | undefined, paint?: Paint): string[] {
-  const lines = [`${painted('bad', `${PROGRAM}:`, paint)} ${printable(error.message)}`];
-  if (error.advice !== undefined) lines.push(...error.advice.split('\n').map((line) => `  ${printable(line)}`));
+  const lines = [`${painted('bad', `${PROGRAM}:`, paint)} ${printable(error.message)}`, ...adviceLines(error.advice)];
   if (error.code === USAGE && usage !== undefined) lines.push(`usage: ${PROGRAM} ${usage}`);
   return lines;
 }
 
 export const warningLine = (text: string, paint?: Paint): string => `${painted('attention', `${PROGRAM}: warning:`, paint)} ${printable(text)}`;
+
+const adviceLines = (advice: string | undefined): string[] => advice?.split('\n').map((line) => `  ${printable(line)}`) ?? [];
+
+/** Lines for stderr, without the last line feed. */
+export const warningLines = (text: string, advice: string | undefined, paint?: Paint): string[] => [warningLine(text, paint), ...adviceLines(advice)];
 
 const painted = (tone: 'bad' | 'attention', text: string, paint: Paint | undefined): string => paint?.(tone, text) ?? text;
 

@@ -156,7 +156,8 @@ async function configured(directories: Directories, plugins: readonly PluginName
 function tellStatus(overlays: Overlays, store: HeldStore, clock: Clock): () => void {
   let told = '';
   const tell = (): void => {
-    const names = overlays.allNames();
+    // What a person has taken down is none of those that should be there.
+    const names = overlays.allNames().filter((name) => !overlays.isDown(name));
     const degraded = names.filter((name) => !overlays.has(name) || overlays.get(name).health.report() !== undefined);
     const line = statusLine(names.length, degraded.length);
     if (line !== told) store.tell(line);

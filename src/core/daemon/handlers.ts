@@ -1,4 +1,5 @@
 // What each method of the control protocol does: one row a method.
+import { OverlayError } from '@overlayadm/api';
 import type { KernelNetwork } from '../linux/types.ts';
 import type { PluginHosts } from '../lookup/types.ts';
 import type { ChangeParts } from '../overlay/change.ts';
@@ -8,7 +9,7 @@ import type { Vnics } from '../overlay/vnics.ts';
 import { PROTOCOL_VERSION } from '../rpc/protocol.ts';
 import type { Handlers } from '../rpc/server.ts';
 import { type LinkParts, linkHandlers } from './link-handlers.ts';
-import { brokenRow, healthRow, pluginRows, propertyRows, targetPage, vnicRow } from './rows.ts';
+import { brokenRow, downRow, healthRow, pluginRows, propertyRows, targetPage, vnicRow } from './rows.ts';
 import { bringUp } from './up.ts';
 
 export interface HandlerParts extends LinkParts {
@@ -52,6 +53,7 @@ function overlayHandlers({ overlays, records, hosts, kernel, version }: HandlerP
     'overlay.names': async ({ saved }) => (saved ? overlays.allNames() : overlays.names()),
     'overlay.properties': async ({ name }) => propertyRows(overlays.get(name), await hosts.providers()),
     'overlay.health': async ({ name }) => {
+      if (overlays.isDown(name)) return downRow(name);
       const broken = overlays.has(name) ? undefined : overlays.broken(name);
       return broken === undefined ? healthRow(overlays.get(name)) : brokenRow(name, broken);
     },
@@ -80,7 +82,9 @@ function vnicHandlers({ overlays, vnics }: HandlerParts): Some<'vnic'> {
     'vnic.create': async ({ name, overlay, mac, vid, properties, temporary }) =>
       vnicRow(await vnics.create({ name, overlay, mac, vid, properties, temporary })),
     'vnic.delete': async ({ name, temporary }) => {
-      await vnics.delete(name, temporary);
+      await vnics.delete(name, temporary).catch((error: unknown) => {
+        throw OverlayError.is(error) && error.code === 'VNIC_NOT_FOUND' && overlays.knows(name) ? notVnic(name) : error;
+      });
       return null;
     },
     'vnic.list': async ({ overlay }) => {
@@ -90,6 +94,9 @@ function vnicHandlers({ overlays, vnics }: HandlerParts): Some<'vnic'> {
     },
   };
 }
+
+const notVnic = (name: string): OverlayError =>
+  new OverlayError('VNIC_NOT_FOUND', `${name} is not a VNIC`, { details: { vnic: name }, advice: `"overlayadm show-vnic" shows the VNICs there are.` });
 
 function pluginHandlers({ hosts }: HandlerParts): Some<'plugin'> {
   return { 'plugin.list': async () => pluginRows(await hosts.list()), 'plugin.reload': () => hosts.reload() };

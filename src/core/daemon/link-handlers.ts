@@ -64,6 +64,8 @@ export function linkHandlers(parts: LinkParts): LinkHandlers {
 function overlayOrVnic({ overlays, vnics }: LinkParts, link: string): Overlay | undefined {
   if (overlays.has(link) || overlays.broken(link) !== undefined) return overlays.get(link);
   if (vnics.isKnown(link)) return undefined;
+  // After VNICs: in another network namespace one may have a name like this.
+  if (overlays.isDown(link)) return overlays.get(link);
   throw new OverlayError('LINK_NOT_FOUND', `${link}: object not found`, {
     details: { link },
     advice: '"overlayadm show-link" shows the overlays and VNICs there are.',

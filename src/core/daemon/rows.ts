@@ -76,6 +76,15 @@ export const brokenRow = (overlay: string, { reason, since, advice }: Broken): H
   advice,
 });
 
+/** An overlay that is saved, and that nobody has asked to be there. */
+export const downRow = (overlay: string): HealthRow => ({
+  overlay,
+  status: 'DOWN',
+  details: 'saved, not up',
+  since: null,
+  advice: `overlayadm up-overlay ${overlay}`,
+});
+
 /** The page behind `after`, which is what `next` of the page before said. */
 export async function targetPage(overlay: Overlay, after: string | null): Promise<Page<TargetRow>> {
   const { name } = overlay.facts;

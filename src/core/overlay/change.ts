@@ -39,6 +39,10 @@ export function setProperties(
   temporary: boolean,
 ): Promise<readonly string[]> {
   refuseRepeated(given);
+  refuseFixed(
+    overlay,
+    given.map(({ name }) => name),
+  );
   const changes = given.map(({ name, text }): Change => {
     const property = changeable(overlay, name);
     return { fullName: name, value: parseValue(name, property.description, text), from: 'argument' };
@@ -59,6 +63,7 @@ export async function resetProperties(
     names: properties.filter(({ fullName }) => fullName.startsWith(`${prefix}/`)).map(({ description }) => description.name),
   }));
   const configured = await parts.configured(prefixes);
+  refuseFixed(overlay, names ?? []);
   const wanted = names === null ? properties.filter(isLive) : [...new Set(names)].map((name) => changeable(overlay, name));
   const changes = wanted.flatMap((property): readonly Change[] => {
     const usual = defaultOf(property, configured);
@@ -82,18 +87,24 @@ function changeable({ facts }: Overlay, name: string): ResolvedProperty {
   const property = facts.properties.find(({ fullName }) => fullName === name);
   if (property === undefined) {
     const known = facts.properties.filter(isLive).map(({ fullName }) => fullName);
-    throw new OverlayError('PROPERTY_UNKNOWN', `invalid link property ${showText(name)}`, {
+    throw new OverlayError('PROPERTY_UNKNOWN', `invalid link property '${showText(name)}'`, {
       details: { property: name, known },
       advice: `Known are: ${known.join(', ')}.`,
     });
   }
   if (isLive(property)) return property;
-  if (property.description.access === 'r-')
-    throw new OverlayError('PROPERTY_READ_ONLY', `${name}: read-only property`, { details: { property: name } });
+  if (property.description.access === 'r-') {
+    throw new OverlayError('PROPERTY_READ_ONLY', `${name}: read-only property`, { details: { property: name }, advice: `Leave out ${name}.` });
+  }
   throw new OverlayError('PROPERTY_FIXED', `${name}: cannot change while ${facts.name} exists`, {
     details: { property: name, overlay: facts.name },
     advice: 'Delete the overlay and create it again with the other value.',
   });
+}
+
+/** Of several, one that is known says more about what was meant than one that is not. @throws OverlayError PROPERTY_READ_ONLY, PROPERTY_FIXED */
+function refuseFixed(overlay: Overlay, names: readonly string[]): void {
+  for (const name of names) if (overlay.facts.properties.some(({ fullName }) => fullName === name)) changeable(overlay, name);
 }
 
 const withChanges = (properties: readonly ResolvedProperty[], changes: readonly Change[]): readonly ResolvedProperty[] =>

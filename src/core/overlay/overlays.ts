@@ -13,6 +13,7 @@ import { type OverlayRecord, type VnicRecord, withVnic } from './record.ts';
 import type { Place } from './records.ts';
 import { NO_PAST, type Past, restoreOverlay } from './restore.ts';
 import { UnderlayWatch } from './underlay-watch.ts';
+import { overlayOfVnic } from './vnic-book.ts';
 
 export interface OverlaysParts extends OpenParts {
   readonly kernel: KernelNetwork;
@@ -39,6 +40,12 @@ export interface Broken {
 const MISS_KINDS = ['target', 'question', 'asker'] as const;
 const BOTH: readonly Place[] = ['saved', 'up'];
 
+const onlySaved = (name: string): OverlayError =>
+  new OverlayError('OVERLAY_DOWN', `${name}: saved, but not up`, {
+    details: { overlay: name },
+    advice: `"overlayadm up-overlay ${name}" brings it up, "overlayadm delete-overlay ${name}" removes what is saved.`,
+  });
+
 const shuttingDown = (): OverlayError => new OverlayError('SHUTTING_DOWN', 'overlayd is stopping', { advice: 'Try again in a moment.' });
 
 export class Overlays {
@@ -62,11 +69,24 @@ export class Overlays {
     return [...this.#byName.keys()].toSorted(byNumber);
   }
 
-  /** Also those that should be there, or that have a record nobody can read. */
+  /** Also those that should be there, that are saved and not up, or that have a record nobody can read. */
   allNames(): readonly string[] {
     const { records } = this.#parts;
-    const all = new Set([...this.#byName.keys(), ...this.#broken.keys(), ...records.unreadable('up').keys(), ...records.unreadable('saved').keys()]);
-    return [...all].toSorted(byNumber);
+    const unreadable = [...records.unreadable('up').keys(), ...records.unreadable('saved').keys()];
+    const down = records.names('saved').filter((name) => this.isDown(name));
+    return [...new Set([...this.#byName.keys(), ...this.#broken.keys(), ...unreadable, ...down])].toSorted(byNumber);
+  }
+
+  /** Is it saved, and nothing else: taken down by a person, and asked for by nobody? */
+  isDown(name: string): boolean {
+    const under = this.#reserved.get(name);
+    if (this.#byName.has(name) || under === 'created' || under === 'deleted') return false;
+    return this.#parts.records.isSaved(name) && this.broken(name) === undefined;
+  }
+
+  /** Is it in allNames()? */
+  knows(name: string): boolean {
+    return this.#byName.has(name) || this.isDown(name) || this.broken(name) !== undefined;
   }
 
   all(): Iterable<Overlay> {
@@ -90,14 +110,14 @@ export class Overlays {
     return this.#byName.has(name);
   }
 
-  /** @throws OverlayError OVERLAY_NOT_FOUND */
+  /** @throws OverlayError OVERLAY_NOT_FOUND, OVERLAY_DOWN */
   get(name: string): Overlay {
     const overlay = this.#byName.get(name);
     if (overlay !== undefined) return overlay;
     const broken = this.#broken.get(name)?.reason;
     if (broken !== undefined)
       throw new OverlayError('OVERLAY_DOWN', `${name}: is not there (${broken})`, { details: { overlay: name, reason: broken } });
-    throw this.#notFound(name);
+    throw this.isDown(name) ? onlySaved(name) : this.#notFound(name);
   }
 
   /** @throws OverlayError of the step that refused; OVERLAY_EXISTS, LINK_NAME, SHUTTING_DOWN. */
@@ -165,8 +185,8 @@ export class Overlays {
   }
 
   /**
-   * `temporary`: what is saved stays, for up(). @throws OverlayError OVERLAY_NOT_FOUND, OVERLAY_BUSY with the names of what
-   * stands on it, STATE_NOT_SAVED; then nothing was changed.
+   * `temporary`: what is saved stays, for up(). @throws OverlayError OVERLAY_NOT_FOUND, OVERLAY_DOWN, OVERLAY_BUSY with the
+   * names of what stands on it, STATE_NOT_SAVED; then nothing was changed.
    */
   async delete(name: string, temporary: boolean): Promise<void> {
     const overlay = this.#byName.get(name);
@@ -177,6 +197,7 @@ export class Overlays {
     const isSaved = records.get('saved', name) !== undefined || records.unreadable('saved').has(name);
     const isNothing = !isUp && (temporary || !isSaved);
     const under = this.#reserved.get(name);
+    if (isNothing && this.isDown(name)) throw onlySaved(name);
     if (isNothing || under === 'created' || under === 'deleted') throw this.#notFound(name);
     this.#refuseReserved(name);
     this.#reserved.set(name, 'deleted');
@@ -384,7 +405,8 @@ export class Overlays {
   }
 
   #notFound(name: string): OverlayError {
-    return new OverlayError('OVERLAY_NOT_FOUND', this.#exists(name) ? `${name} is not an overlay` : `${name}: object not found`, {
+    const isOther = this.#exists(name) || overlayOfVnic(this.#parts.records, name, BOTH) !== undefined;
+    return new OverlayError('OVERLAY_NOT_FOUND', isOther ? `${name} is not an overlay` : `${name}: object not found`, {
       details: { overlay: name },
       advice: '"overlayadm show-overlay" shows the overlays there are.',
     });
@@ -398,10 +420,8 @@ export class Overlays {
         advice: `Mend the file, or delete it with "overlayadm delete-overlay ${name}".`,
       });
     }
-    const isTemporary = this.#byName.has(name);
-    return new OverlayError('OVERLAY_NOT_FOUND', `${name}: ${isTemporary ? 'is temporary, nothing is saved of it' : 'object not found'}`, {
-      details: { overlay: name },
-    });
+    if (!this.#byName.has(name)) return this.#notFound(name);
+    return new OverlayError('OVERLAY_NOT_FOUND', `${name}: is temporary, nothing is saved of it`, { details: { overlay: name } });
   }
 
   #exists(name: string): boolean {

@@ -37,13 +37,15 @@ const MTU_PROPERTY: PropertyDescription = {
 
 /** Those of the list, or all that can be changed. @throws OverlayError PROPERTY_UNKNOWN, PROPERTY_READ_ONLY */
 function settable(names: readonly string[]): readonly (typeof SETTABLE)[number][] {
+  // Of several, one that is known says more about what was meant than one that is not.
+  const fixed = names.find((name) => READ_ONLY.includes(name));
+  if (fixed !== undefined) {
+    throw new OverlayError('PROPERTY_READ_ONLY', `${fixed}: read-only property`, { details: { property: fixed }, advice: `Leave out ${fixed}.` });
+  }
   return names.map((name) => {
     const found = SETTABLE.find((known) => known === name);
     if (found !== undefined) return found;
-    if (READ_ONLY.includes(name)) {
-      throw new OverlayError('PROPERTY_READ_ONLY', `${name}: read-only property`, { details: { property: name }, advice: `Leave out ${name}.` });
-    }
-    throw new OverlayError('PROPERTY_UNKNOWN', `invalid link property ${showText(name)}`, {
+    throw new OverlayError('PROPERTY_UNKNOWN', `invalid link property '${showText(name)}'`, {
       details: { property: name, known: SETTABLE },
       advice: `Known of a VNIC are: ${SETTABLE.join(', ')}.`,
     });

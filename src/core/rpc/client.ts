@@ -6,7 +6,7 @@ import { RPC_CALL_TIMEOUT_MS, RPC_EVERY_CALL_TIMEOUT_MS, RPC_HELLO_TIMEOUT_MS, R
 import { fromRpcError, OverlayError } from './errors.ts';
 import { LineStream } from './framing.ts';
 import { checkHello } from './hello.ts';
-import type { Hello, MethodName, Methods } from './protocol.ts';
+import { type Hello, type MethodName, type Methods, PERMISSIONS } from './protocol.ts';
 
 export interface ConnectOptions {
   /** Version of this program. */
@@ -85,7 +85,17 @@ function unreachable(path: string, error: NodeJS.ErrnoException): OverlayError {
   return new OverlayError('RPC_UNREACHABLE', `overlayd: cannot be reached at ${path} (${errno})`, { details: { path, errno }, cause: error });
 }
 
+/** How to see what a change that nobody has answered has come to. */
+const SEEN_BY: Readonly<Record<string, string>> = {
+  overlay: 'show-overlay -f',
+  vnic: 'show-vnic',
+  target: 'show-overlay -t',
+  linkprop: 'show-linkprop',
+  plugin: 'show-plugins',
+};
+
 interface Waiting {
+  readonly method: MethodName;
   resolve(result: unknown): void;
   reject(error: OverlayError): void;
 }
@@ -112,7 +122,7 @@ class Calls {
     this.#stream.send({ jsonrpc: '2.0', id, method, params });
     const timer = this.#clock.after(timeoutMs, () => this.#settle(id, (waiting) => waiting.reject(timedOut(method, timeoutMs))));
     try {
-      return (await new Promise<unknown>((resolve, reject) => this.#waiting.set(id, { resolve, reject }))) as Methods[M]['result'];
+      return (await new Promise<unknown>((resolve, reject) => this.#waiting.set(id, { method, resolve, reject }))) as Methods[M]['result'];
     } finally {
       timer.cancel();
     }
@@ -142,7 +152,7 @@ class Calls {
 
   #end(reason: OverlayError): void {
     this.#ended ??= reason;
-    for (const id of [...this.#waiting.keys()]) this.#settle(id, (waiting) => waiting.reject(reason));
+    for (const id of [...this.#waiting.keys()]) this.#settle(id, (waiting) => waiting.reject(lost(reason, waiting.method)));
   }
 }
 
@@ -152,11 +162,20 @@ function closedBy(reason: string | undefined): OverlayError {
   });
 }
 
-function timedOut(method: string, timeoutMs: number): OverlayError {
-  return new OverlayError('RPC_TIMEOUT', `overlayd: no answer to ${method} (after ${timeoutMs / 1000} s)`, {
+function timedOut(method: MethodName, timeoutMs: number): OverlayError {
+  const error = new OverlayError('RPC_TIMEOUT', `overlayd: no answer to ${method} (after ${timeoutMs / 1000} s)`, {
     details: { method, timeoutMs },
     advice: 'overlayd may be stopped or overloaded: see its log.',
   });
+  return lost(error, method);
+}
+
+/** The same error, with what to do when the request was out and may have changed something. */
+function lost(error: OverlayError, method: MethodName): OverlayError {
+  const { code, message, details, advice } = error;
+  if (PERMISSIONS[method] !== 'change' || (code !== 'RPC_TIMEOUT' && code !== 'RPC_CLOSED')) return error;
+  const see = `The change may have been made: "overlayadm ${SEEN_BY[method.split('.')[0] ?? '']}" shows what there is now.`;
+  return new OverlayError(code, message, { details, advice: `${see}\n${advice ?? ''}`.trimEnd(), cause: error });
 }
 
 const malformed = (): OverlayError => new OverlayError('RPC_MALFORMED', 'overlayd: an answer that is none');

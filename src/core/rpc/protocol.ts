@@ -164,10 +164,12 @@ export interface PropertyRow {
 /** One row of `show-overlay -f`. */
 export interface HealthRow {
   readonly overlay: string;
-  readonly status: 'ONLINE' | 'DEGRADED';
+  /** `DOWN`: saved, and not to be there before somebody brings it up. */
+  readonly status: 'ONLINE' | 'DEGRADED' | 'DOWN';
   readonly details: string | null;
-  /** Since when it is degraded, ISO 8601 in UTC, and what to do; null when online. */
+  /** Since when it is degraded, ISO 8601 in UTC; null when it is not. */
   readonly since: string | null;
+  /** What to do; null when online. */
   readonly advice: string | null;
 }
 
@@ -194,7 +196,7 @@ export interface Methods {
   'overlay.delete': { params: { readonly name: string; readonly temporary: boolean }; result: null };
   /** Makes what is saved and not there; null for every one. */
   'overlay.up': { params: { readonly name: string | null }; result: UpResult };
-  /** Those that are there; `saved`: also those that should be there and are not, or whose records nobody can read. In the order of names. */
+  /** Those that are there, by name; `saved`: also those that should be there and are not, that are only saved, or whose records nobody can read. */
   'overlay.names': { params: { readonly saved: boolean }; result: readonly string[] };
   'overlay.properties': { params: { readonly name: string }; result: readonly PropertyRow[] };
   'overlay.health': { params: { readonly name: string }; result: HealthRow };

@@ -48,6 +48,26 @@ describe('collectProviders', () => {
     expect(problems).toEqual(['lookup files: left out, it is brought by a (/a) and b (/b); remove all but one']);
   });
 
+  it('lets nobody take the name, or a provider, of a package that comes with overlayadm', () => {
+    const brings = (name: string) => manifest({ api: 1, providers: [{ ...files, name }] }, '@overlayadm/plugin-files');
+    const { providers, problems } = collectProviders([
+      { root: '/a', manifest: brings('other') },
+      { root: '/b', name: '@overlayadm/plugin-files', manifest: manifest({ api: 1, providers: [{ ...files, name: 'third' }] }, 'b') },
+      { root: '/c', manifest: manifest({ api: 1, providers: [files, { ...files, name: 'fourth' }] }, 'c') },
+      { root: '/own', bundled: true, manifest: brings('files') },
+    ]);
+    expect(providers.map(({ name, root }) => [name, root])).toEqual([
+      ['files', '/own'],
+      ['fourth', '/c'],
+    ]);
+    const name = 'left out, the package of that name that comes with overlayadm is used; uninstall it';
+    expect(problems).toEqual([
+      `plugin @overlayadm/plugin-files (/a): ${name}`,
+      `plugin @overlayadm/plugin-files (/b): ${name}`,
+      'lookup files of c (/c): left out, that of @overlayadm/plugin-files, which comes with overlayadm, is used',
+    ]);
+  });
+
   it('says for which api a provider is, and overlayd takes none that does not', () => {
     const { providers } = only({ api: 1, providers: [files] });
     expect(providers.map(({ api }) => api)).toEqual([1]);

@@ -4,7 +4,7 @@ import { DEFAULT_TERMINAL_ROWS, MAX_NAME_CHARACTERS } from '../../util/limits.ts
 import { checkOperands } from '../checked-names.ts';
 import { commandClock } from '../clock.ts';
 import { painter } from '../colour.ts';
-import { printLines, reportFailure, warningLine } from '../report.ts';
+import { printLines, reportFailure, warningLines } from '../report.ts';
 import type { ShowContext, ShowSpecification, Words } from './specification.ts';
 
 /**
@@ -26,7 +26,7 @@ export async function runShow(specification: ShowSpecification, words: Words<str
       written = true;
       process.stdout.write(text);
     },
-    warn: (text) => printLines([warningLine(text, errors)]),
+    warn: (text, advice) => printLines(warningLines(text, advice, errors)),
   };
   try {
     checkOperands(words.operands, MAX_NAME_CHARACTERS);

@@ -34,7 +34,8 @@ missed, queued and dropped; with -i it goes on until it is interrupted, and show
     if (has('statistics')) return showStatistics(link, seconds, context, output);
     const sink = openOutput(context, LINK_FIELDS, output);
     await using client = await context.connect();
-    sink.rows(only(await client.call('link.list', {}), link));
+    const rows = await client.call('link.list', {});
+    sink.rows(link === undefined ? rows : await only(client, rows, link));
     sink.end();
     return 0;
   },
@@ -46,10 +47,15 @@ function parseInterval(text: string): number {
   throw usageError(`invalid interval value '${text}'`, `Write whole seconds, 1 to ${MAX_SHOW_INTERVAL_SECONDS}.`);
 }
 
-function only(rows: readonly LinkRow[], link: string | undefined): readonly LinkRow[] {
-  const found = link === undefined ? rows : rows.filter((row) => row.link === link);
-  if (link !== undefined && found.length === 0) throw notValid(link);
-  return found;
+/** @throws OverlayError LINK_NOT_FOUND; OVERLAY_DOWN for an overlay that has no link now */
+async function only(client: Client, rows: readonly LinkRow[], link: string): Promise<readonly LinkRow[]> {
+  const found = rows.filter((row) => row.link === link);
+  if (found.length > 0) return found;
+  // The list has what is there; why something is not, overlayd says when it is asked for that one.
+  await client.call('linkprop.list', { link }).catch((error: unknown) => {
+    if (!isMissing(error)) throw error;
+  });
+  throw notValid(link);
 }
 
 const notValid = (link: string): OverlayError =>
@@ -85,9 +91,9 @@ class Failures {
     this.#context = context;
   }
 
-  readonly add = (text: string): void => {
+  readonly add = (text: string, advice?: string): void => {
     this.status = 1;
-    this.#context.warn(text);
+    this.#context.warn(text, advice);
   };
 }
 

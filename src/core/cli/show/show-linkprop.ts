@@ -27,9 +27,9 @@ exit status 1; so does a property that none of them has.',
     const sink = openOutput(context, linkPropertyFields(has('persistent')), { output: text('output'), parsable: has('parsable') });
     await using client = await context.connect();
     let status = 0;
-    const failed = (warning: string): void => {
+    const failed = (warning: string, advice?: string): void => {
       status = 1;
-      context.warn(warning);
+      context.warn(warning, advice);
     };
     const typed = operands.length > 0;
     const names = typed ? operands : (await client.call('link.list', {})).map((row) => row.link);

@@ -16,12 +16,12 @@ export const SHOW_OVERLAY: ShowSpecification<Flag> = {
   id: 'show-overlay',
   summary: 'Show properties, targets or health of overlays.',
   description: `Lists the overlays that are named, or all of them. One that cannot be shown gives a warning and, after the others, \
-exit status 1. Health is shown also of overlays that should be there and are not.`,
+exit status 1. Health is shown also of overlays that should be there and are not, and of saved ones that are not up.`,
   usage: 'show-overlay [-f [--check] | -t] [[-p] -o FIELD,...] [OVERLAY]...',
   examples: ['show-overlay', 'show-overlay -t overlay0', 'show-overlay -f --check', 'show-overlay -p -o link,property,value'],
   operand: { name: 'overlay', description: 'names of overlays', multiple: true },
   flags: {
-    fma: { char: 'f', summary: 'Show health: online, or degraded and why.' },
+    fma: { char: 'f', summary: 'Show health: online, degraded and why, or down.' },
     target: { char: 't', summary: 'Show the target cache: which MAC address is sent where.' },
     check: { summary: `With -f: exit status ${EXIT_DEGRADED} when an overlay is degraded.` },
     ...OUTPUT_FLAGS,
@@ -53,7 +53,7 @@ async function showHealth(words: Words<Flag>, context: ShowContext, output: Outp
   const list = await listOf(client, words, context, true);
   let degraded = false;
   const take = (row: HealthRow): void => {
-    degraded ||= row.status !== 'ONLINE';
+    degraded ||= row.status === 'DEGRADED';
     sink.rows([row]);
   };
   await readEach(list, (name) => client.call('overlay.health', { name }), take);
@@ -84,9 +84,9 @@ async function showPages(client: Client, name: string, sink: Sink<TargetRow>): P
 async function listOf(client: Client, { operands }: Words<Flag>, { warn }: ShowContext, saved: boolean): Promise<Names & { status(): number }> {
   let status = 0;
   const typed = operands.length > 0;
-  const failed = (text: string): void => {
+  const failed = (text: string, advice?: string): void => {
     status = 1;
-    warn(text);
+    warn(text, advice);
   };
   return { names: typed ? operands : await client.call('overlay.names', { saved }), typed, missing: failedToFind, failed, status: () => status };
 }

@@ -19,16 +19,14 @@ export const SHOW_VNIC: ShowSpecification<'link' | keyof typeof OUTPUT_FLAGS> = 
     const sink = openOutput(context, VNIC_FIELDS, { output: text('output'), parsable: has('parsable') });
     await using client = await context.connect();
     const all = await client.call('vnic.list', { overlay: text('link') ?? null });
-    let status = 0;
+    const isThere = (name: string): boolean => all.some((row) => row.vnic === name);
+    const overlays = operands.every(isThere) ? [] : await client.call('overlay.names', { saved: true });
     for (const name of operands) {
-      const found = all.filter((row) => row.vnic === name);
-      sink.rows(found);
-      if (found.length > 0) continue;
-      status = 1;
-      context.warn(`${failedToFind(name)}: ${NOT_FOUND}`);
+      if (isThere(name)) sink.rows(all.filter((row) => row.vnic === name));
+      else context.warn(overlays.includes(name) ? `${name} is not a VNIC` : `${failedToFind(name)}: ${NOT_FOUND}`);
     }
     if (operands.length === 0) sink.rows(all);
     sink.end();
-    return status;
+    return operands.every(isThere) ? 0 : 1;
   },
 };

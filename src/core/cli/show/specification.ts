@@ -58,5 +58,6 @@ export interface ShowContext {
   readonly paint: Paint | undefined;
   connect(): Promise<Client>;
   write(text: string): void;
-  warn(text: string): void;
+  /** `advice`: what to do, on lines of its own. */
+  warn(text: string, advice?: string): void;
 }
