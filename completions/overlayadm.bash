@@ -31,7 +31,45 @@ _overlayadm_overlay_properties() {
   done
 }
 _overlayadm_vnic_properties() { printf '%s\n' mtu= netns=; }
-_overlayadm_link_properties() { _overlayadm_property_names | sed 's/$/=/'; }
+# The operand of a command whose only option with a value is -p, before the cursor or after it.
+_overlayadm_operand() {
+  local rest=${COMP_LINE:COMP_POINT} i
+  local -a after words
+  # What stands at the cursor belongs to the word that is completed.
+  [[ $rest == [![:space:]]* ]] && rest=${rest#"${rest%%[[:space:]]*}"}
+  read -ra after <<<"$rest"
+  words=("${typed[@]}" "${after[@]}")
+  for ((i = 2; i < ${#words[@]}; i++)); do
+    case ${words[i]} in
+      -p | -[!-]p | --prop) ((i++)) ;;
+      -* | '') ;;
+      *)
+        printf '%s' "${words[i]}"
+        return
+        ;;
+    esac
+  done
+}
+# Properties that can be changed on the link that is typed, or else on any.
+_overlayadm_link_property_names() {
+  local link
+  link=$(_overlayadm_operand)
+  overlayadm show-linkprop -c -o property,perm ${link:+"$link"} 2>/dev/null | sed -n 's/:rw$//p' | sort -u
+}
+_overlayadm_link_properties() { _overlayadm_link_property_names | sed 's/$/=/'; }
+# Is option -$1 or --$2 typed? Not in what follows an o: those are fields.
+_overlayadm_typed() {
+  local word
+  for word in "${typed[@]}"; do
+    [[ $word =~ ^(--$2|-[^-o]*$1.*)$ ]] && return 0
+  done
+  return 1
+}
+_overlayadm_fields_show_overlay() { if _overlayadm_typed f fma; then printf '%s\n' link status details; elif _overlayadm_typed t target; then printf '%s\n' link target destination; else printf '%s\n' link property perm req value default possible; fi; }
+_overlayadm_fields_show_vnic() { printf '%s\n' link over macaddress mtu vid netns persistent state; }
+_overlayadm_fields_show_link() { if _overlayadm_typed s statistics; then printf '%s\n' link ipackets rbytes opackets obytes misses queued drops; else printf '%s\n' link class mtu state over netns; fi; }
+_overlayadm_fields_show_linkprop() { printf '%s\n' link property perm value default possible; }
+_overlayadm_fields_show_plugins() { printf '%s\n' kind name package version api uid pid problem properties; }
 
 # Candidates for the word $1 of kind $2, whole words.
 _overlayadm_candidates() {
@@ -39,7 +77,7 @@ _overlayadm_candidates() {
   case $kind in
     files) compgen -f -- "$word" ;;
     folders) compgen -d -- "$word" ;;
-    *_properties | property_names)
+    *_properties | *property_names | fields_*)
       # Of a list, the part after the last comma.
       before=''
       [[ $word == *,* ]] && before=${word%,*},
@@ -54,7 +92,7 @@ _overlayadm_candidates() {
 }
 
 _overlayadm() {
-  local line=${COMP_LINE:0:COMP_POINT} word prev command options kind item cut=''
+  local line=${COMP_LINE:0:COMP_POINT} word prev command options kind item cut='' lead='' full
   local -a typed
   # Not COMP_WORDS: bash cuts those at = and :, which are in our words.
   read -ra typed <<<"$line"
@@ -78,10 +116,17 @@ _overlayadm() {
     fi
     ((${#typed[@]} > 3)) && command="plugins ${typed[2]}"
   fi
+  # --option=value is one word, and the value of it is completed.
+  if [[ $word == --*=* ]]; then
+    prev=${word%%=*}
+    lead=$prev=
+    word=${word#*=}
+  fi
+  full=$lead$word
   case $command in
   'create-overlay')
     options='-e --encap --json --no-color -p --prop -s --search -t --temporary -v --vnetid'
-    kind=nothing
+    kind=${lead:+nothing} kind=${kind:-nothing}
     case $prev in
       -e | --encap) kind=encaps ;;
       -p | --prop) kind=overlay_properties ;;
@@ -91,7 +136,7 @@ _overlayadm() {
     ;;
   'create-vnic')
     options='--json -l --link -m --mac-address --no-color -p --prop -t --temporary -v --vlan-id'
-    kind=nothing
+    kind=${lead:+nothing} kind=${kind:-nothing}
     case $prev in
       -l | --link) kind=overlays ;;
       -m | --mac-address) kind=nothing ;;
@@ -101,15 +146,15 @@ _overlayadm() {
     ;;
   'delete-overlay')
     options='--json --no-color -t --temporary'
-    kind=saved_overlays
+    kind=${lead:+nothing} kind=${kind:-saved_overlays}
     ;;
   'delete-vnic')
     options='--json --no-color -t --temporary'
-    kind=vnics
+    kind=${lead:+nothing} kind=${kind:-vnics}
     ;;
   'modify-overlay')
     options='-d --delete-entry -f --flush-table --json --no-color -s --set-entry'
-    kind=overlays
+    kind=${lead:+nothing} kind=${kind:-overlays}
     case $prev in
       -d | --delete-entry) kind=nothing ;;
       -s | --set-entry) kind=nothing ;;
@@ -117,95 +162,96 @@ _overlayadm() {
     ;;
   'plugins')
     options='--json --no-color'
-    kind=nothing
+    kind=${lead:+nothing} kind=${kind:-nothing}
     ;;
   'plugins inspect')
     options='--json --no-color'
-    kind=packages
+    kind=${lead:+nothing} kind=${kind:-packages}
     ;;
   'plugins install')
     options='-f --force --json --no-color -v --verbose'
-    kind=files
+    kind=${lead:+nothing} kind=${kind:-files}
     ;;
   'plugins link')
     options='--json --no-color -v --verbose'
-    kind=folders
+    kind=${lead:+nothing} kind=${kind:-folders}
     ;;
   'plugins uninstall')
     options='--json --no-color -v --verbose'
-    kind=packages
+    kind=${lead:+nothing} kind=${kind:-packages}
     ;;
   'plugins update')
     options='--json --no-color -v --verbose'
-    kind=nothing
+    kind=${lead:+nothing} kind=${kind:-nothing}
     ;;
   'reset-linkprop')
     options='--json --no-color -p --prop -t --temporary'
-    kind=links
+    kind=${lead:+nothing} kind=${kind:-links}
     case $prev in
-      -p | --prop) kind=property_names ;;
+      -p | --prop) kind=link_property_names ;;
     esac
     ;;
   'set-linkprop')
     options='--json --no-color -p --prop -t --temporary'
-    kind=links
+    kind=${lead:+nothing} kind=${kind:-links}
     case $prev in
       -p | --prop) kind=link_properties ;;
     esac
     ;;
   'show-link')
     options='-i --interval --json --no-color -o --output -p --parsable -s --statistics'
-    kind=links
+    kind=${lead:+nothing} kind=${kind:-links}
     case $prev in
       -i | --interval) kind=nothing ;;
-      -o | --output) kind=nothing ;;
+      -o | -[!-]*o | --output) kind=fields_show_link ;;
     esac
     ;;
   'show-linkprop')
     options='--json --no-color -o --output -c --parsable -P --persistent -p --prop'
-    kind=links
+    kind=${lead:+nothing} kind=${kind:-links}
     case $prev in
-      -o | --output) kind=nothing ;;
+      -o | -[!-]*o | --output) kind=fields_show_linkprop ;;
       -p | --prop) kind=property_names ;;
     esac
     ;;
   'show-overlay')
     options='--check -f --fma --json --no-color -o --output -p --parsable -t --target'
-    kind=saved_overlays
+    kind=${lead:+nothing} kind=${kind:-saved_overlays}
     case $prev in
-      -o | --output) kind=nothing ;;
+      -o | -[!-]*o | --output) kind=fields_show_overlay ;;
     esac
     ;;
   'show-plugins')
     options='--json --no-color -o --output -p --parsable'
-    kind=plugins
+    kind=${lead:+nothing} kind=${kind:-plugins}
     case $prev in
-      -o | --output) kind=nothing ;;
+      -o | -[!-]*o | --output) kind=fields_show_plugins ;;
     esac
     ;;
   'show-vnic')
     options='--json -l --link --no-color -o --output -p --parsable'
-    kind=vnics
+    kind=${lead:+nothing} kind=${kind:-vnics}
     case $prev in
       -l | --link) kind=overlays ;;
-      -o | --output) kind=nothing ;;
+      -o | -[!-]*o | --output) kind=fields_show_vnic ;;
     esac
     ;;
   'up-overlay')
     options='--json --no-color'
-    kind=saved_overlays
+    kind=${lead:+nothing} kind=${kind:-saved_overlays}
     ;;
   *) return ;;
   esac
-  if [[ $word == -* ]]; then
+  if [[ -z $lead && $word == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$word")
     return
   fi
   # readline replaces only what stands after the last of its word breaks.
-  [[ $COMP_WORDBREAKS == *=* && $word == *=* ]] && cut=${word%"${word##*=}"}
-  [[ $COMP_WORDBREAKS == *:* && ${word#"$cut"} == *:* ]] && cut=${word%"${word##*:}"}
+  [[ $COMP_WORDBREAKS == *=* && $full == *=* ]] && cut=${full%"${full##*=}"}
+  [[ $COMP_WORDBREAKS == *:* && ${full#"$cut"} == *:* ]] && cut=${full%"${full##*:}"}
   while IFS= read -r item; do
-    [[ $item == "$word"* ]] && COMPREPLY+=("${item#"$cut"}")
+    item=$lead$item
+    [[ $item == "$full"* ]] && COMPREPLY+=("${item#"$cut"}")
   done < <(_overlayadm_candidates "$word" "$kind")
   [[ $kind == files || $kind == folders ]] && compopt -o filenames 2>/dev/null
   # A property is followed by its value.

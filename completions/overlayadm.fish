@@ -19,9 +19,9 @@ function __overlayadm_list
   set -l word (commandline -ct)
   set -l before (string match -r '^.*,' -- $word)
   if string match -q -r '(^|,)netns=[^,]*$' -- $word
-    for name in (__overlayadm_namespaces); echo $before"netns="$name; end
+    for name in (__overlayadm_namespaces); echo "$before"netns=$name; end
   else
-    for name in $argv[2..-1]; echo $before$name$argv[1]; end
+    for name in $argv[2..-1]; echo "$before$name$argv[1]"; end
   end
 end
 function __overlayadm_overlay_properties
@@ -33,6 +33,10 @@ function __overlayadm_overlay_properties
         set -a wanted encap:$words[(math $i + 1)]
       case -s --search
         set -a wanted lookup:$words[(math $i + 1)]
+      case '--encap=*'
+        set -a wanted encap:(string replace -- --encap= '' $words[$i])
+      case '--search=*'
+        set -a wanted lookup:(string replace -- --search= '' $words[$i])
     end
   end
   set -l names mtu datapath
@@ -45,7 +49,35 @@ function __overlayadm_overlay_properties
   __overlayadm_list = $names
 end
 function __overlayadm_vnic_properties; __overlayadm_list = mtu netns; end
-function __overlayadm_link_properties; __overlayadm_list = (overlayadm show-linkprop -c -o property 2>/dev/null | sort -u); end
+# The operand of a command whose only option with a value is -p.
+function __overlayadm_operand
+  set -l skip 0
+  for word in (commandline -opc)[3..-1]
+    if test $skip -eq 1
+      set skip 0
+      continue
+    end
+    switch $word
+      case -p --prop
+        set skip 1
+      case '-*'
+      case '*'
+        echo $word
+        return
+    end
+  end
+end
+# Properties that can be changed on the link that is typed, or else on any.
+function __overlayadm_settable; overlayadm show-linkprop -c -o property,perm (__overlayadm_operand) 2>/dev/null | sed -n 's/:rw$//p' | sort -u; end
+function __overlayadm_link_properties; __overlayadm_list = (__overlayadm_settable); end
+function __overlayadm_link_property_names; __overlayadm_list '' (__overlayadm_settable); end
+# Is option -$argv[1] or --$argv[2] typed? Not in what follows an o: those are fields.
+function __overlayadm_typed; string match -q -r -- "^(--$argv[2]|-[^-o]*$argv[1].*)$" (commandline -opc); end
+function __overlayadm_fields_show_overlay; if __overlayadm_typed f fma; __overlayadm_list '' link status details; else if __overlayadm_typed t target; __overlayadm_list '' link target destination; else; __overlayadm_list '' link property perm req value default possible; end; end
+function __overlayadm_fields_show_vnic; __overlayadm_list '' link over macaddress mtu vid netns persistent state; end
+function __overlayadm_fields_show_link; if __overlayadm_typed s statistics; __overlayadm_list '' link ipackets rbytes opackets obytes misses queued drops; else; __overlayadm_list '' link class mtu state over netns; end; end
+function __overlayadm_fields_show_linkprop; __overlayadm_list '' link property perm value default possible; end
+function __overlayadm_fields_show_plugins; __overlayadm_list '' kind name package version api uid pid problem properties; end
 
 function __overlayadm_words; commandline -opc | string match -v -r '^-'; end
 function __overlayadm_needs_command; test (count (__overlayadm_words)) -eq 1; end
@@ -122,7 +154,7 @@ complete -c overlayadm -n '__overlayadm_is plugins update' -s v -l verbose -d 'S
 complete -c overlayadm -n __overlayadm_needs_command -a reset-linkprop -d 'Give properties of an overlay or a VNIC their defaults back'
 complete -c overlayadm -n '__overlayadm_is reset-linkprop' -l json -d 'Print JSON'
 complete -c overlayadm -n '__overlayadm_is reset-linkprop' -l no-color -d 'Print without colours'
-complete -c overlayadm -n '__overlayadm_is reset-linkprop' -s p -l prop -x -a '(__overlayadm_property_names)' -d 'Names of properties; several with commas'
+complete -c overlayadm -n '__overlayadm_is reset-linkprop' -s p -l prop -x -a '(__overlayadm_link_property_names)' -d 'Names of properties; several with commas'
 complete -c overlayadm -n '__overlayadm_is reset-linkprop' -s t -l temporary -d 'Not kept over a reboot'
 complete -c overlayadm -n '__overlayadm_is reset-linkprop' -a '(__overlayadm_links)'
 complete -c overlayadm -n __overlayadm_needs_command -a set-linkprop -d 'Change properties of an overlay or a VNIC'
@@ -135,38 +167,38 @@ complete -c overlayadm -n __overlayadm_needs_command -a show-link -d 'Show overl
 complete -c overlayadm -n '__overlayadm_is show-link' -s i -l interval -x -a '(__overlayadm_nothing)' -d 'With -s: show them again and again, so many seconds apart'
 complete -c overlayadm -n '__overlayadm_is show-link' -l json -d 'Print JSON'
 complete -c overlayadm -n '__overlayadm_is show-link' -l no-color -d 'Print without colours'
-complete -c overlayadm -n '__overlayadm_is show-link' -s o -l output -x -a '(__overlayadm_nothing)' -d 'Show these fields only, in this order; all for every one'
+complete -c overlayadm -n '__overlayadm_is show-link' -s o -l output -x -a '(__overlayadm_fields_show_link)' -d 'Show these fields only, in this order; all for every one'
 complete -c overlayadm -n '__overlayadm_is show-link' -s p -l parsable -d 'Print for programs: values between colons, no header. Needs -o'
 complete -c overlayadm -n '__overlayadm_is show-link' -s s -l statistics -d 'Show counters'
 complete -c overlayadm -n '__overlayadm_is show-link' -a '(__overlayadm_links)'
 complete -c overlayadm -n __overlayadm_needs_command -a show-linkprop -d 'Show link properties of overlays and VNICs'
 complete -c overlayadm -n '__overlayadm_is show-linkprop' -l json -d 'Print JSON'
 complete -c overlayadm -n '__overlayadm_is show-linkprop' -l no-color -d 'Print without colours'
-complete -c overlayadm -n '__overlayadm_is show-linkprop' -s o -l output -x -a '(__overlayadm_nothing)' -d 'Show these fields only, in this order; all for every one'
+complete -c overlayadm -n '__overlayadm_is show-linkprop' -s o -l output -x -a '(__overlayadm_fields_show_linkprop)' -d 'Show these fields only, in this order; all for every one'
 complete -c overlayadm -n '__overlayadm_is show-linkprop' -s c -l parsable -d 'Print for programs: values between colons, no header. Needs -o'
 complete -c overlayadm -n '__overlayadm_is show-linkprop' -s P -l persistent -d 'Show as VALUE what a reboot brings back'
 complete -c overlayadm -n '__overlayadm_is show-linkprop' -s p -l prop -x -a '(__overlayadm_property_names)' -d 'Show these properties only'
 complete -c overlayadm -n '__overlayadm_is show-linkprop' -a '(__overlayadm_links)'
 complete -c overlayadm -n __overlayadm_needs_command -a show-overlay -d 'Show properties, targets or health of overlays'
 complete -c overlayadm -n '__overlayadm_is show-overlay' -l check -d 'With -f: exit status 3 when an overlay is degraded'
-complete -c overlayadm -n '__overlayadm_is show-overlay' -s f -l fma -d 'Show health: online, or degraded and why'
+complete -c overlayadm -n '__overlayadm_is show-overlay' -s f -l fma -d 'Show health: online, degraded and why, or down'
 complete -c overlayadm -n '__overlayadm_is show-overlay' -l json -d 'Print JSON'
 complete -c overlayadm -n '__overlayadm_is show-overlay' -l no-color -d 'Print without colours'
-complete -c overlayadm -n '__overlayadm_is show-overlay' -s o -l output -x -a '(__overlayadm_nothing)' -d 'Show these fields only, in this order; all for every one'
+complete -c overlayadm -n '__overlayadm_is show-overlay' -s o -l output -x -a '(__overlayadm_fields_show_overlay)' -d 'Show these fields only, in this order; all for every one'
 complete -c overlayadm -n '__overlayadm_is show-overlay' -s p -l parsable -d 'Print for programs: values between colons, no header. Needs -o'
 complete -c overlayadm -n '__overlayadm_is show-overlay' -s t -l target -d 'Show the target cache: which MAC address is sent where'
 complete -c overlayadm -n '__overlayadm_is show-overlay' -a '(__overlayadm_saved_overlays)'
 complete -c overlayadm -n __overlayadm_needs_command -a show-plugins -d 'Show the encapsulation and lookup plugins'
 complete -c overlayadm -n '__overlayadm_is show-plugins' -l json -d 'Print JSON'
 complete -c overlayadm -n '__overlayadm_is show-plugins' -l no-color -d 'Print without colours'
-complete -c overlayadm -n '__overlayadm_is show-plugins' -s o -l output -x -a '(__overlayadm_nothing)' -d 'Show these fields only, in this order; all for every one'
+complete -c overlayadm -n '__overlayadm_is show-plugins' -s o -l output -x -a '(__overlayadm_fields_show_plugins)' -d 'Show these fields only, in this order; all for every one'
 complete -c overlayadm -n '__overlayadm_is show-plugins' -s p -l parsable -d 'Print for programs: values between colons, no header. Needs -o'
 complete -c overlayadm -n '__overlayadm_is show-plugins' -a '(__overlayadm_plugins)'
 complete -c overlayadm -n __overlayadm_needs_command -a show-vnic -d 'Show VNICs'
 complete -c overlayadm -n '__overlayadm_is show-vnic' -l json -d 'Print JSON'
 complete -c overlayadm -n '__overlayadm_is show-vnic' -s l -l link -x -a '(__overlayadm_overlays)' -d 'Only those over this overlay'
 complete -c overlayadm -n '__overlayadm_is show-vnic' -l no-color -d 'Print without colours'
-complete -c overlayadm -n '__overlayadm_is show-vnic' -s o -l output -x -a '(__overlayadm_nothing)' -d 'Show these fields only, in this order; all for every one'
+complete -c overlayadm -n '__overlayadm_is show-vnic' -s o -l output -x -a '(__overlayadm_fields_show_vnic)' -d 'Show these fields only, in this order; all for every one'
 complete -c overlayadm -n '__overlayadm_is show-vnic' -s p -l parsable -d 'Print for programs: values between colons, no header. Needs -o'
 complete -c overlayadm -n '__overlayadm_is show-vnic' -a '(__overlayadm_vnics)'
 complete -c overlayadm -n __overlayadm_needs_command -a up-overlay -d 'Bring up overlays that are saved'

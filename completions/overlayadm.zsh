@@ -33,6 +33,8 @@ _overlayadm_overlay_properties() {
     case $words[i] in
       -e | --encap) encap=$words[i+1] ;;
       -s | --search) search=$words[i+1] ;;
+      --encap=*) encap=${words[i]#*=} ;;
+      --search=*) search=${words[i]#*=} ;;
     esac
   done
   overlayadm show-plugins -p -o kind,name,properties 2>/dev/null | while IFS=: read -r kind name properties; do
@@ -41,7 +43,34 @@ _overlayadm_overlay_properties() {
   _overlayadm_list '=' $found
 }
 _overlayadm_vnic_properties() { _overlayadm_list '=' mtu netns }
-_overlayadm_link_properties() { _overlayadm_list '=' ${(f)"$(overlayadm show-linkprop -c -o property 2>/dev/null | sort -u)"} }
+# The operand of a command whose only option with a value is -p.
+_overlayadm_operand() {
+  local i
+  for ((i = 2; i <= $#words; i++)); do
+    case $words[i] in
+      -p | --prop) ((i++)) ;;
+      -* | '') ;;
+      *) ((i == CURRENT)) || { print -r -- $words[i]; return } ;;
+    esac
+  done
+}
+# Properties that can be changed on the link that is typed, or else on any.
+_overlayadm_settable() { overlayadm show-linkprop -c -o property,perm $(_overlayadm_operand) 2>/dev/null | sed -n 's/:rw$//p' | sort -u }
+_overlayadm_link_properties() { _overlayadm_list '=' ${(f)"$(_overlayadm_settable)"} }
+_overlayadm_link_property_names() { _overlayadm_list '' ${(f)"$(_overlayadm_settable)"} }
+# Is option -$1 or --$2 typed? Not in what follows an o: those are fields.
+_overlayadm_typed() {
+  local word
+  for word in $words; do
+    [[ $word =~ "^(--$2|-[^-o]*$1.*)$" ]] && return 0
+  done
+  return 1
+}
+_overlayadm_fields_show_overlay() { if _overlayadm_typed f fma; then _overlayadm_list '' link status details; elif _overlayadm_typed t target; then _overlayadm_list '' link target destination; else _overlayadm_list '' link property perm req value default possible; fi }
+_overlayadm_fields_show_vnic() { _overlayadm_list '' link over macaddress mtu vid netns persistent state }
+_overlayadm_fields_show_link() { if _overlayadm_typed s statistics; then _overlayadm_list '' link ipackets rbytes opackets obytes misses queued drops; else _overlayadm_list '' link class mtu state over netns; fi }
+_overlayadm_fields_show_linkprop() { _overlayadm_list '' link property perm value default possible }
+_overlayadm_fields_show_plugins() { _overlayadm_list '' kind name package version api uid pid problem properties }
 _overlayadm_property_names() { _overlayadm_list '' ${(f)"$(overlayadm show-linkprop -c -o property 2>/dev/null | sort -u)"} }
 
 _overlayadm() {
@@ -90,25 +119,25 @@ _overlayadm() {
   case $command in
     'create-overlay')
       _arguments -s \
-        '*'{-e,--encap}'[Encapsulation plugin\: how a frame is put on the wire (required)]:encap:_overlayadm_encaps' \
+        '*'{-e+,--encap=}'[Encapsulation plugin\: how a frame is put on the wire (required)]:encap:_overlayadm_encaps' \
         '--json[Print JSON]' \
         '--no-color[Print without colours]' \
-        '*'{-p,--prop}'[Set properties; several with commas]:prop:_overlayadm_overlay_properties' \
-        '*'{-s,--search}'[Lookup plugin\: where a frame is sent (required)]:search:_overlayadm_lookups' \
+        '*'{-p+,--prop=}'[Set properties; several with commas]:prop:_overlayadm_overlay_properties' \
+        '*'{-s+,--search=}'[Lookup plugin\: where a frame is sent (required)]:search:_overlayadm_lookups' \
         '*'{-t,--temporary}'[Not kept over a reboot]' \
-        '*'{-v,--vnetid}'[Number of the virtual network (required)]:vnetid:_overlayadm_nothing' \
+        '*'{-v+,--vnetid=}'[Number of the virtual network (required)]:vnetid:_overlayadm_nothing' \
         '--help[Show help]' \
         '*:name:_overlayadm_nothing'
       ;;
     'create-vnic')
       _arguments -s \
         '--json[Print JSON]' \
-        '*'{-l,--link}'[Overlay that the VNIC is over (required)]:link:_overlayadm_overlays' \
-        '*'{-m,--mac-address}'[MAC address]:mac-address:_overlayadm_nothing' \
+        '*'{-l+,--link=}'[Overlay that the VNIC is over (required)]:link:_overlayadm_overlays' \
+        '*'{-m+,--mac-address=}'[MAC address]:mac-address:_overlayadm_nothing' \
         '--no-color[Print without colours]' \
-        '*'{-p,--prop}'[Set properties\: mtu, netns]:prop:_overlayadm_vnic_properties' \
+        '*'{-p+,--prop=}'[Set properties\: mtu, netns]:prop:_overlayadm_vnic_properties' \
         '*'{-t,--temporary}'[Not kept over a reboot]' \
-        '*'{-v,--vlan-id}'[VLAN on the overlay, 1-4094]:vlan-id:_overlayadm_nothing' \
+        '*'{-v+,--vlan-id=}'[VLAN on the overlay, 1-4094]:vlan-id:_overlayadm_nothing' \
         '--help[Show help]' \
         '*:name:_overlayadm_nothing'
       ;;
@@ -130,11 +159,11 @@ _overlayadm() {
       ;;
     'modify-overlay')
       _arguments -s \
-        '*'{-d,--delete-entry}'[Forget one target]:delete-entry:_overlayadm_nothing' \
+        '*'{-d+,--delete-entry=}'[Forget one target]:delete-entry:_overlayadm_nothing' \
         '*'{-f,--flush-table}'[Forget all targets]' \
         '--json[Print JSON]' \
         '--no-color[Print without colours]' \
-        '*'{-s,--set-entry}'[Send what is for MAC to DEST\: ip\:port, \[ipv6\]\:port, or drop]:set-entry:_overlayadm_nothing' \
+        '*'{-s+,--set-entry=}'[Send what is for MAC to DEST\: ip\:port, \[ipv6\]\:port, or drop]:set-entry:_overlayadm_nothing' \
         '--help[Show help]' \
         '*:overlays:_overlayadm_overlays'
       ;;
@@ -189,7 +218,7 @@ _overlayadm() {
       _arguments -s \
         '--json[Print JSON]' \
         '--no-color[Print without colours]' \
-        '*'{-p,--prop}'[Names of properties; several with commas]:prop:_overlayadm_property_names' \
+        '*'{-p+,--prop=}'[Names of properties; several with commas]:prop:_overlayadm_link_property_names' \
         '*'{-t,--temporary}'[Not kept over a reboot]' \
         '--help[Show help]' \
         '*:links:_overlayadm_links'
@@ -198,17 +227,17 @@ _overlayadm() {
       _arguments -s \
         '--json[Print JSON]' \
         '--no-color[Print without colours]' \
-        '*'{-p,--prop}'[Properties and their values; several with commas (required)]:prop:_overlayadm_link_properties' \
+        '*'{-p+,--prop=}'[Properties and their values; several with commas (required)]:prop:_overlayadm_link_properties' \
         '*'{-t,--temporary}'[Not kept over a reboot]' \
         '--help[Show help]' \
         '*:links:_overlayadm_links'
       ;;
     'show-link')
       _arguments -s \
-        '*'{-i,--interval}'[With -s\: show them again and again, so many seconds apart]:interval:_overlayadm_nothing' \
+        '*'{-i+,--interval=}'[With -s\: show them again and again, so many seconds apart]:interval:_overlayadm_nothing' \
         '--json[Print JSON]' \
         '--no-color[Print without colours]' \
-        '*'{-o,--output}'[Show these fields only, in this order; all for every one]:output:_overlayadm_nothing' \
+        '*'{-o+,--output=}'[Show these fields only, in this order; all for every one]:output:_overlayadm_fields_show_link' \
         '*'{-p,--parsable}'[Print for programs\: values between colons, no header. Needs -o]' \
         '*'{-s,--statistics}'[Show counters]' \
         '--help[Show help]' \
@@ -218,20 +247,20 @@ _overlayadm() {
       _arguments -s \
         '--json[Print JSON]' \
         '--no-color[Print without colours]' \
-        '*'{-o,--output}'[Show these fields only, in this order; all for every one]:output:_overlayadm_nothing' \
+        '*'{-o+,--output=}'[Show these fields only, in this order; all for every one]:output:_overlayadm_fields_show_linkprop' \
         '*'{-c,--parsable}'[Print for programs\: values between colons, no header. Needs -o]' \
         '*'{-P,--persistent}'[Show as VALUE what a reboot brings back]' \
-        '*'{-p,--prop}'[Show these properties only]:prop:_overlayadm_property_names' \
+        '*'{-p+,--prop=}'[Show these properties only]:prop:_overlayadm_property_names' \
         '--help[Show help]' \
         '*:links:_overlayadm_links'
       ;;
     'show-overlay')
       _arguments -s \
         '--check[With -f\: exit status 3 when an overlay is degraded]' \
-        '*'{-f,--fma}'[Show health\: online, or degraded and why]' \
+        '*'{-f,--fma}'[Show health\: online, degraded and why, or down]' \
         '--json[Print JSON]' \
         '--no-color[Print without colours]' \
-        '*'{-o,--output}'[Show these fields only, in this order; all for every one]:output:_overlayadm_nothing' \
+        '*'{-o+,--output=}'[Show these fields only, in this order; all for every one]:output:_overlayadm_fields_show_overlay' \
         '*'{-p,--parsable}'[Print for programs\: values between colons, no header. Needs -o]' \
         '*'{-t,--target}'[Show the target cache\: which MAC address is sent where]' \
         '--help[Show help]' \
@@ -241,7 +270,7 @@ _overlayadm() {
       _arguments -s \
         '--json[Print JSON]' \
         '--no-color[Print without colours]' \
-        '*'{-o,--output}'[Show these fields only, in this order; all for every one]:output:_overlayadm_nothing' \
+        '*'{-o+,--output=}'[Show these fields only, in this order; all for every one]:output:_overlayadm_fields_show_plugins' \
         '*'{-p,--parsable}'[Print for programs\: values between colons, no header. Needs -o]' \
         '--help[Show help]' \
         '*:plugins:_overlayadm_plugins'
@@ -249,9 +278,9 @@ _overlayadm() {
     'show-vnic')
       _arguments -s \
         '--json[Print JSON]' \
-        '*'{-l,--link}'[Only those over this overlay]:link:_overlayadm_overlays' \
+        '*'{-l+,--link=}'[Only those over this overlay]:link:_overlayadm_overlays' \
         '--no-color[Print without colours]' \
-        '*'{-o,--output}'[Show these fields only, in this order; all for every one]:output:_overlayadm_nothing' \
+        '*'{-o+,--output=}'[Show these fields only, in this order; all for every one]:output:_overlayadm_fields_show_vnic' \
         '*'{-p,--parsable}'[Print for programs\: values between colons, no header. Needs -o]' \
         '--help[Show help]' \
         '*:vnics:_overlayadm_vnics'

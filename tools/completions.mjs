@@ -29,11 +29,29 @@ const OPERANDS = {
 const VALUES = {
   'create-overlay': { encap: 'encaps', search: 'lookups', prop: 'overlay_properties' },
   'create-vnic': { link: 'overlays', prop: 'vnic_properties' },
-  'reset-linkprop': { prop: 'property_names' },
+  'reset-linkprop': { prop: 'link_property_names' },
   'set-linkprop': { prop: 'link_properties' },
   'show-linkprop': { prop: 'property_names' },
   'show-vnic': { link: 'overlays' },
 };
+
+/** Of a show command, the function that knows its fields, and what it chooses from: by flag of the command, the default last. */
+const fieldsKind = (id) => `fields_${id.replaceAll('-', '_')}`;
+async function fieldTables() {
+  const [{ THIN_COMMANDS }, { fieldNames }] = await Promise.all(['thin', 'show/specification'].map((name) => import(`${root}/dist/core/cli/${name}.js`)));
+  return THIN_COMMANDS.map(({ id, tables, flags }) => ({
+    kind: fieldsKind(id),
+    tables: tables
+      .map((table) => ({ flag: table.flag, char: flags[table.flag]?.char, names: fieldNames(table).join(' ') }))
+      .sort((a, b) => Number(a.flag === undefined) - Number(b.flag === undefined)),
+  }));
+}
+
+/** `if` this flag is typed then these names, in a shell whose words for that are given. */
+const chosen = (tables, { test, say, otherwise, end }) =>
+  tables.length === 1
+    ? say(tables[0].names)
+    : [...tables.map(({ flag, char, names }, at) => `${flag === undefined ? otherwise : test(char, flag, at)}${say(names)}`), end].join('; ');
 
 /** @returns {Promise<{command: string, summary: string, operand: string, flags: {name: string, char?: string, takesValue: boolean, kind: string, summary: string}[]}[]>} */
 export async function surface() {
@@ -43,12 +61,14 @@ export async function surface() {
     const command = id.replaceAll(':', ' ');
     const described = Object.values(flags).map(({ name, char, type, summary: text }) => {
       const takesValue = type === 'option';
-      return { name, char, takesValue, kind: takesValue ? (VALUES[command]?.[name] ?? 'nothing') : '', summary: plain(text) };
+      return { name, char, takesValue, kind: takesValue ? kindOf(command, name) : '', summary: plain(text) };
     });
     return { command, summary: plain(summary), operand: OPERANDS[command] ?? 'nothing', flags: described.sort((a, b) => (a.name < b.name ? -1 : 1)) };
   });
   return commands.sort((a, b) => (a.command < b.command ? -1 : 1));
 }
+
+const kindOf = (command, flag) => (command.startsWith('show-') && flag === 'output' ? fieldsKind(command) : (VALUES[command]?.[flag] ?? 'nothing'));
 
 /** One sentence without its end, as shells show it. */
 const plain = (text = '') => text.replace(/\.$/, '');
@@ -65,9 +85,10 @@ const words = ({ flags }) => flags.flatMap(({ name, char }) => [...(char ? [`-${
 function bashCase(command) {
   const values = command.flags
     .filter(({ takesValue }) => takesValue)
-    .map(({ name, char, kind }) => `      ${char ? `-${char} | ` : ''}--${name}) kind=${kind} ;;`);
+    // -o is mostly the end of a bundle: -po.
+    .map(({ name, char, kind }) => `      ${char ? `-${char} | ` : ''}${name === 'output' ? '-[!-]*o | ' : ''}--${name}) kind=${kind} ;;`);
   const lookup = values.length === 0 ? [] : ['    case $prev in', ...values, '    esac'];
-  return [`  '${command.command}')`, `    options='${words(command)}'`, `    kind=${command.operand}`, ...lookup, '    ;;'].join('\n');
+  return [`  '${command.command}')`, `    options='${words(command)}'`, `    kind=\${lead:+nothing} kind=\${kind:-${command.operand}}`, ...lookup, '    ;;'].join('\n');
 }
 
 const firstWords = (commands) => [...new Set([...commands.map(({ command }) => command.split(' ')[0]), 'help'])].join(' ');
@@ -89,7 +110,15 @@ const ASK = {
 
 const bashAsk = Object.entries(ASK).map(([kind, command]) => `_overlayadm_${kind}() { ${command}; }`);
 
-function bash(commands) {
+const bashFields = ({ kind, tables }) =>
+  `_overlayadm_${kind}() { ${chosen(tables, {
+    test: (char, flag, at) => `${at === 0 ? 'if' : 'elif'} _overlayadm_typed ${char} ${flag}; then `,
+    say: (names) => `printf '%s\\n' ${names}`,
+    otherwise: 'else ',
+    end: 'fi',
+  })}; }`;
+
+function bash(commands, fields) {
   return `${HEAD('bash', 'installed as share/bash-completion/completions/overlayadm, or read by "source".')}
 ${bashAsk.join('\n')}
 _overlayadm_nothing() { :; }
@@ -112,7 +141,41 @@ _overlayadm_overlay_properties() {
   done
 }
 _overlayadm_vnic_properties() { printf '%s\\n' mtu= netns=; }
-_overlayadm_link_properties() { _overlayadm_property_names | sed 's/$/=/'; }
+# The operand of a command whose only option with a value is -p, before the cursor or after it.
+_overlayadm_operand() {
+  local rest=\${COMP_LINE:COMP_POINT} i
+  local -a after words
+  # What stands at the cursor belongs to the word that is completed.
+  [[ $rest == [![:space:]]* ]] && rest=\${rest#"\${rest%%[[:space:]]*}"}
+  read -ra after <<<"$rest"
+  words=("\${typed[@]}" "\${after[@]}")
+  for ((i = 2; i < \${#words[@]}; i++)); do
+    case \${words[i]} in
+      -p | -[!-]p | --prop) ((i++)) ;;
+      -* | '') ;;
+      *)
+        printf '%s' "\${words[i]}"
+        return
+        ;;
+    esac
+  done
+}
+# Properties that can be changed on the link that is typed, or else on any.
+_overlayadm_link_property_names() {
+  local link
+  link=$(_overlayadm_operand)
+  overlayadm show-linkprop -c -o property,perm \${link:+"$link"} 2>/dev/null | sed -n 's/:rw$//p' | sort -u
+}
+_overlayadm_link_properties() { _overlayadm_link_property_names | sed 's/$/=/'; }
+# Is option -$1 or --$2 typed? Not in what follows an o: those are fields.
+_overlayadm_typed() {
+  local word
+  for word in "\${typed[@]}"; do
+    [[ $word =~ ^(--$2|-[^-o]*$1.*)$ ]] && return 0
+  done
+  return 1
+}
+${fields.map(bashFields).join('\n')}
 
 # Candidates for the word $1 of kind $2, whole words.
 _overlayadm_candidates() {
@@ -120,7 +183,7 @@ _overlayadm_candidates() {
   case $kind in
     files) compgen -f -- "$word" ;;
     folders) compgen -d -- "$word" ;;
-    *_properties | property_names)
+    *_properties | *property_names | fields_*)
       # Of a list, the part after the last comma.
       before=''
       [[ $word == *,* ]] && before=\${word%,*},
@@ -135,7 +198,7 @@ _overlayadm_candidates() {
 }
 
 _overlayadm() {
-  local line=\${COMP_LINE:0:COMP_POINT} word prev command options kind item cut=''
+  local line=\${COMP_LINE:0:COMP_POINT} word prev command options kind item cut='' lead='' full
   local -a typed
   # Not COMP_WORDS: bash cuts those at = and :, which are in our words.
   read -ra typed <<<"$line"
@@ -159,19 +222,27 @@ _overlayadm() {
     fi
     ((\${#typed[@]} > 3)) && command="plugins \${typed[2]}"
   fi
+  # --option=value is one word, and the value of it is completed.
+  if [[ $word == --*=* ]]; then
+    prev=\${word%%=*}
+    lead=$prev=
+    word=\${word#*=}
+  fi
+  full=$lead$word
   case $command in
 ${commands.map(bashCase).join('\n')}
   *) return ;;
   esac
-  if [[ $word == -* ]]; then
+  if [[ -z $lead && $word == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$word")
     return
   fi
   # readline replaces only what stands after the last of its word breaks.
-  [[ $COMP_WORDBREAKS == *=* && $word == *=* ]] && cut=\${word%"\${word##*=}"}
-  [[ $COMP_WORDBREAKS == *:* && \${word#"$cut"} == *:* ]] && cut=\${word%"\${word##*:}"}
+  [[ $COMP_WORDBREAKS == *=* && $full == *=* ]] && cut=\${full%"\${full##*=}"}
+  [[ $COMP_WORDBREAKS == *:* && \${full#"$cut"} == *:* ]] && cut=\${full%"\${full##*:}"}
   while IFS= read -r item; do
-    [[ $item == "$word"* ]] && COMPREPLY+=("\${item#"$cut"}")
+    item=$lead$item
+    [[ $item == "$full"* ]] && COMPREPLY+=("\${item#"$cut"}")
   done < <(_overlayadm_candidates "$word" "$kind")
   [[ $kind == files || $kind == folders ]] && compopt -o filenames 2>/dev/null
   # A property is followed by its value.
@@ -187,8 +258,10 @@ const inBrackets = (text) => quoted(text).replace(/[[\]:]/g, '\\$&');
 
 function zshFlag({ name, char, takesValue, kind, summary }) {
   const value = takesValue ? `:${name}:_overlayadm_${kind}` : '';
-  if (!char) return `'--${name}[${inBrackets(summary)}]${value}'`;
-  return `'*'{-${char},--${name}}'[${inBrackets(summary)}]${value}'`;
+  // With its value in the same word too: -evxlan, --encap=vxlan.
+  const long = `--${name}${takesValue ? '=' : ''}`;
+  if (!char) return `'${long}[${inBrackets(summary)}]${value}'`;
+  return `'*'{-${char}${takesValue ? '+' : ''},${long}}'[${inBrackets(summary)}]${value}'`;
 }
 
 function zshCase({ command, flags, operand }) {
@@ -196,7 +269,15 @@ function zshCase({ command, flags, operand }) {
   return `    '${command}')\n      _arguments -s \\\n        ${lines.join(' \\\n        ')}\n      ;;`;
 }
 
-function zsh(commands) {
+const zshFields = ({ kind, tables }) =>
+  `_overlayadm_${kind}() { ${chosen(tables, {
+    test: (char, flag, at) => `${at === 0 ? 'if' : 'elif'} _overlayadm_typed ${char} ${flag}; then `,
+    say: (names) => `_overlayadm_list '' ${names}`,
+    otherwise: 'else ',
+    end: 'fi',
+  })} }`;
+
+function zsh(commands, fields) {
   const list = (filter) =>
     commands
       .filter(({ command }) => filter(command))
@@ -227,6 +308,8 @@ _overlayadm_overlay_properties() {
     case $words[i] in
       -e | --encap) encap=$words[i+1] ;;
       -s | --search) search=$words[i+1] ;;
+      --encap=*) encap=\${words[i]#*=} ;;
+      --search=*) search=\${words[i]#*=} ;;
     esac
   done
   overlayadm show-plugins -p -o kind,name,properties 2>/dev/null | while IFS=: read -r kind name properties; do
@@ -235,7 +318,30 @@ _overlayadm_overlay_properties() {
   _overlayadm_list '=' $found
 }
 _overlayadm_vnic_properties() { _overlayadm_list '=' mtu netns }
-_overlayadm_link_properties() { _overlayadm_list '=' \${(f)"$(${ASK.property_names})"} }
+# The operand of a command whose only option with a value is -p.
+_overlayadm_operand() {
+  local i
+  for ((i = 2; i <= $#words; i++)); do
+    case $words[i] in
+      -p | --prop) ((i++)) ;;
+      -* | '') ;;
+      *) ((i == CURRENT)) || { print -r -- $words[i]; return } ;;
+    esac
+  done
+}
+# Properties that can be changed on the link that is typed, or else on any.
+_overlayadm_settable() { overlayadm show-linkprop -c -o property,perm $(_overlayadm_operand) 2>/dev/null | sed -n 's/:rw$//p' | sort -u }
+_overlayadm_link_properties() { _overlayadm_list '=' \${(f)"$(_overlayadm_settable)"} }
+_overlayadm_link_property_names() { _overlayadm_list '' \${(f)"$(_overlayadm_settable)"} }
+# Is option -$1 or --$2 typed? Not in what follows an o: those are fields.
+_overlayadm_typed() {
+  local word
+  for word in $words; do
+    [[ $word =~ "^(--$2|-[^-o]*$1.*)\$" ]] && return 0
+  done
+  return 1
+}
+${fields.map(zshFields).join('\n')}
 _overlayadm_property_names() { _overlayadm_list '' \${(f)"$(${ASK.property_names})"} }
 
 _overlayadm() {
@@ -289,7 +395,15 @@ function fishLines({ command, flags, operand, summary }) {
 
 const fishText = (text) => text.replace(/[\\']/g, '\\$&');
 
-function fish(commands) {
+const fishFields = ({ kind, tables }) =>
+  `function __overlayadm_${kind}; ${chosen(tables, {
+    test: (char, flag, at) => `${at === 0 ? 'if' : 'else if'} __overlayadm_typed ${char} ${flag}; `,
+    say: (names) => `__overlayadm_list '' ${names}`,
+    otherwise: 'else; ',
+    end: 'end',
+  })}; end`;
+
+function fish(commands, fields) {
   const ask = Object.entries(ASK).map(([kind, command]) => `function __overlayadm_${kind}; ${command}; end`);
   return `${HEAD('fish', 'installed as share/fish/vendor_completions.d/overlayadm.fish.')}
 ${ask.join('\n')}
@@ -301,9 +415,9 @@ function __overlayadm_list
   set -l word (commandline -ct)
   set -l before (string match -r '^.*,' -- $word)
   if string match -q -r '(^|,)netns=[^,]*$' -- $word
-    for name in (__overlayadm_namespaces); echo $before"netns="$name; end
+    for name in (__overlayadm_namespaces); echo "$before"netns=$name; end
   else
-    for name in $argv[2..-1]; echo $before$name$argv[1]; end
+    for name in $argv[2..-1]; echo "$before$name$argv[1]"; end
   end
 end
 function __overlayadm_overlay_properties
@@ -315,6 +429,10 @@ function __overlayadm_overlay_properties
         set -a wanted encap:$words[(math $i + 1)]
       case -s --search
         set -a wanted lookup:$words[(math $i + 1)]
+      case '--encap=*'
+        set -a wanted encap:(string replace -- --encap= '' $words[$i])
+      case '--search=*'
+        set -a wanted lookup:(string replace -- --search= '' $words[$i])
     end
   end
   set -l names mtu datapath
@@ -327,7 +445,31 @@ function __overlayadm_overlay_properties
   __overlayadm_list = $names
 end
 function __overlayadm_vnic_properties; __overlayadm_list = mtu netns; end
-function __overlayadm_link_properties; __overlayadm_list = (${ASK.property_names}); end
+# The operand of a command whose only option with a value is -p.
+function __overlayadm_operand
+  set -l skip 0
+  for word in (commandline -opc)[3..-1]
+    if test $skip -eq 1
+      set skip 0
+      continue
+    end
+    switch $word
+      case -p --prop
+        set skip 1
+      case '-*'
+      case '*'
+        echo $word
+        return
+    end
+  end
+end
+# Properties that can be changed on the link that is typed, or else on any.
+function __overlayadm_settable; overlayadm show-linkprop -c -o property,perm (__overlayadm_operand) 2>/dev/null | sed -n 's/:rw$//p' | sort -u; end
+function __overlayadm_link_properties; __overlayadm_list = (__overlayadm_settable); end
+function __overlayadm_link_property_names; __overlayadm_list '' (__overlayadm_settable); end
+# Is option -$argv[1] or --$argv[2] typed? Not in what follows an o: those are fields.
+function __overlayadm_typed; string match -q -r -- "^(--$argv[2]|-[^-o]*$argv[1].*)\$" (commandline -opc); end
+${fields.map(fishFields).join('\n')}
 
 function __overlayadm_words; commandline -opc | string match -v -r '^-'; end
 function __overlayadm_needs_command; test (count (__overlayadm_words)) -eq 1; end
@@ -352,10 +494,11 @@ export async function completions() {
   for (const name of [...Object.keys(OPERANDS), ...Object.keys(VALUES)]) {
     if (!commands.some(({ command }) => command === name)) throw new Error(`tools/completions.mjs: there is no command ${name}`);
   }
+  const fields = await fieldTables();
   return new Map([
-    ['overlayadm.bash', bash(commands)],
-    ['overlayadm.zsh', zsh(commands)],
-    ['overlayadm.fish', fish(commands)],
+    ['overlayadm.bash', bash(commands, fields)],
+    ['overlayadm.zsh', zsh(commands, fields)],
+    ['overlayadm.fish', fish(commands, fields)],
   ]);
 }
 

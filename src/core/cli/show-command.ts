@@ -2,7 +2,7 @@
 import { Args, type Command, Flags, type Interfaces } from '@oclif/core';
 import { BaseCommand } from './base-command.ts';
 import { runShow } from './show/context.ts';
-import type { FlagSpecification, ShowSpecification } from './show/specification.ts';
+import { type FlagSpecification, fieldNames, type ShowSpecification } from './show/specification.ts';
 import { wordsOf } from './show/words.ts';
 
 type Given = Readonly<Record<string, boolean | string | readonly string[] | undefined>>;
@@ -15,7 +15,7 @@ export function showCommand(specification: ShowSpecification): Command.Class {
     static override usage = usage;
     static override examples = specification.examples.map((example) => `<%= config.bin %> ${example}`);
     static override args = operand === undefined ? {} : { [operand.name]: oclifArgument(operand) };
-    static override flags = oclifFlags(specification.flags);
+    static override flags = oclifFlags(specification);
 
     async run(): Promise<void> {
       const { args, flags } = await this.parse();
@@ -30,13 +30,24 @@ export function showCommand(specification: ShowSpecification): Command.Class {
 const oclifArgument = ({ description, multiple }: NonNullable<ShowSpecification['operand']>) =>
   multiple ? Args.string({ description, multiple: true, ignoreStdin: true }) : Args.string({ description, ignoreStdin: true });
 
-function oclifFlags(flags: ShowSpecification['flags']) {
-  return Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, oclifFlag(flag)]));
+function oclifFlags(specification: ShowSpecification) {
+  const flags = Object.entries(specification.flags);
+  return Object.fromEntries(flags.map(([name, flag]) => [name, oclifFlag(flag, name === 'output' ? fieldLines(specification) : undefined)]));
 }
 
-function oclifFlag({ char, aliases, value, multiple, summary }: FlagSpecification) {
+/** What -o takes, a line for each table. */
+function fieldLines({ tables, flags }: ShowSpecification): string {
+  const lines = tables.map((table) => {
+    const char = table.flag === undefined ? undefined : flags[table.flag]?.char;
+    return `${char === undefined ? 'Fields' : `With -${char}`}: ${fieldNames(table).join(', ')}.`;
+  });
+  return lines.join('\n');
+}
+
+function oclifFlag({ char, aliases, value, multiple, summary }: FlagSpecification, description: string | undefined) {
   const common = {
     summary,
+    ...(description === undefined ? {} : { description }),
     ...(char === undefined ? {} : { char: char as Interfaces.AlphabetLowercase }),
     ...(aliases ? { aliases: [...aliases] } : {}),
   };

@@ -11,6 +11,7 @@ import type { ChangeParts } from '../overlay/change.ts';
 import type { OpenParts, PluginNames } from '../overlay/open.ts';
 import { Overlays } from '../overlay/overlays.ts';
 import { Records } from '../overlay/records.ts';
+import { refreshProperties } from '../overlay/refresh.ts';
 import { StateFiles } from '../overlay/state-files.ts';
 import { TargetSnapshots } from '../overlay/target-snapshots.ts';
 import { Vnics } from '../overlay/vnics.ts';
@@ -113,12 +114,13 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   await tap.ready();
   sweepLeftovers({ kernel, store, records, log, isIncomplete: isIncomplete(overlays, records) });
   snapshots.start();
+  const refresh = (): Promise<void> => refreshProperties({ hosts, records, log }, overlays.all());
   const gid = groupId(READERS);
   const server = await serve({
     path: socketPath(directories),
     ...(control === undefined ? {} : { fd: control }),
     ...(gid === undefined ? {} : { gid }),
-    handlers: makeHandlers({ overlays, vnics, hosts, kernel, records, version, change }),
+    handlers: makeHandlers({ overlays, vnics, hosts, kernel, records, version, change, refresh }),
     log,
     clock,
     credentialsOf: (fd) => io.peerCredentials(fd),
@@ -127,7 +129,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   unwind.add(() => server.close());
   unwind.add(tellStatus(overlays, store, clock));
   // Discovery takes longer than all the rest; the first create need not wait for it.
-  hosts.providers().catch((error) => log.error({ error: messageOf(error) }, 'plugins cannot be listed'));
+  hosts.providers().then(refresh, (error) => log.error({ error: messageOf(error) }, 'plugins cannot be listed'));
   const undo = unwind.keep();
   return { failed: engine.failed, stop: () => takeDown(undo, report) };
 }

@@ -19,6 +19,8 @@ export interface HandlerParts extends LinkParts {
   readonly kernel: KernelNetwork;
   readonly records: Records;
   readonly change: ChangeParts;
+  /** Overlays learn what another version of their lookup plugin says of its properties. Never rejects. */
+  refresh(): Promise<void>;
   readonly version: string;
 }
 
@@ -96,8 +98,18 @@ function vnicHandlers({ overlays, vnics }: HandlerParts): Some<'vnic'> {
 }
 
 const notVnic = (name: string): OverlayError =>
-  new OverlayError('VNIC_NOT_FOUND', `${name} is not a VNIC`, { details: { vnic: name }, advice: `"overlayadm show-vnic" shows the VNICs there are.` });
+  new OverlayError('VNIC_NOT_FOUND', `${name} is not a VNIC`, {
+    details: { vnic: name },
+    advice: `"overlayadm show-vnic" shows the VNICs there are.`,
+  });
 
-function pluginHandlers({ hosts }: HandlerParts): Some<'plugin'> {
-  return { 'plugin.list': async () => pluginRows(await hosts.list()), 'plugin.reload': () => hosts.reload() };
+function pluginHandlers({ hosts, refresh }: HandlerParts): Some<'plugin'> {
+  return {
+    'plugin.list': async () => pluginRows(await hosts.list()),
+    'plugin.reload': async () => {
+      const reloaded = await hosts.reload();
+      await refresh();
+      return reloaded;
+    },
+  };
 }

@@ -2,6 +2,7 @@
 import { type DynamicInstance, type LookupPlugin, messageOf, OverlayError, type PointInstance } from '@overlayadm/api';
 import { MAX_BATCH_ANSWERS } from '../util/limits.ts';
 import { readAnswer, readDestination } from './answers.ts';
+import { currentValues } from './current-values.ts';
 import { type HostParts, InstanceHost } from './instance-host.ts';
 import { type Answer, type Ask, type Created, inBatches } from './protocol.ts';
 
@@ -27,7 +28,7 @@ export class HostedInstance {
   /** Makes and starts the instance. @throws whatever the plugin throws */
   async start(): Promise<Created> {
     const { plugin, spec } = this.#parts;
-    const instance = plugin.create(spec.needs, spec.values, this.host);
+    const instance = plugin.create(spec.needs, currentValues(plugin, spec), this.host);
     this.#instance = instance;
     this.#starting = instance.start(this.#life.signal);
     await this.#starting;

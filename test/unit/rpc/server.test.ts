@@ -57,7 +57,9 @@ describe('requests', () => {
   it('gives null for a handler without a result', async () => {
     await using daemon = await fakeDaemon({ handlers: { 'overlay.delete': async () => null } });
     const socket = await open(daemon.path);
-    expect(await ask(socket, request(1, 'overlay.delete', { name: 'overlay0', temporary: false }))).toEqual([{ jsonrpc: '2.0', id: 1, result: null }]);
+    expect(await ask(socket, request(1, 'overlay.delete', { name: 'overlay0', temporary: false }))).toEqual([
+      { jsonrpc: '2.0', id: 1, result: null },
+    ]);
     socket.destroy();
   });
 
@@ -100,7 +102,11 @@ describe('requests', () => {
     await using daemon = await fakeDaemon({ handlers: { 'overlay.delete': wait } });
     const socket = await open(daemon.path);
     const total = MAX_RPC_REQUESTS_IN_FLIGHT + 5;
-    const answers = ask(socket, Array.from({ length: total }, (_, i) => request(i, 'overlay.delete', { name: `o${i}`, temporary: false })).join(''), total);
+    const answers = ask(
+      socket,
+      Array.from({ length: total }, (_, i) => request(i, 'overlay.delete', { name: `o${i}`, temporary: false })).join(''),
+      total,
+    );
     await vi.waitFor(() => expect(begun).toHaveLength(MAX_RPC_REQUESTS_IN_FLIGHT));
     while (release.length > 0) {
       release.shift()?.();
@@ -149,7 +155,9 @@ describe('errors', () => {
     const names = [Array(MAX_LINE_BYTES).fill('x').join('')];
     await using daemon = await fakeDaemon({ handlers: { 'overlay.names': async () => names } });
     const socket = await open(daemon.path);
-    expect(await ask(socket, request(1, 'overlay.names', { saved: false }))).toMatchObject([{ id: 1, error: { data: { code: 'RPC_LINE_TOO_LONG' } } }]);
+    expect(await ask(socket, request(1, 'overlay.names', { saved: false }))).toMatchObject([
+      { id: 1, error: { data: { code: 'RPC_LINE_TOO_LONG' } } },
+    ]);
     socket.destroy();
   });
 

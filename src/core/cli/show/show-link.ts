@@ -25,6 +25,7 @@ missed, queued and dropped; with -i it goes on until it is interrupted, and show
     interval: { char: 'i', value: 'SECONDS', summary: 'With -s: show them again and again, so many seconds apart.' },
     ...OUTPUT_FLAGS,
   },
+  tables: [{ fields: LINK_FIELDS }, { flag: 'statistics', fields: STATISTICS_FIELDS }],
 
   async run({ operands: [link], text, has }, context) {
     const output = { output: text('output'), parsable: has('parsable') };

@@ -21,6 +21,7 @@ exit status 1; so does a property that none of them has.',
     output: OUTPUT_FLAGS.output,
     parsable: { ...OUTPUT_FLAGS.parsable, char: 'c' },
   },
+  tables: [{ fields: linkPropertyFields(false) }],
 
   async run({ operands, text, texts, has }, context) {
     const wanted = propertyNames(texts('prop'));

@@ -26,6 +26,7 @@ exit status 1. Health is shown also of overlays that should be there and are not
     check: { summary: `With -f: exit status ${EXIT_DEGRADED} when an overlay is degraded.` },
     ...OUTPUT_FLAGS,
   },
+  tables: [{ fields: PROPERTY_FIELDS }, { flag: 'fma', fields: HEALTH_FIELDS }, { flag: 'target', fields: TARGET_FIELDS }],
 
   async run(words, context) {
     if (words.has('fma') && words.has('target')) throw usageError('only one of -f and -t may be used');

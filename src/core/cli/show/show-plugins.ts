@@ -15,6 +15,7 @@ one, and which packages were left out, is shown as warnings; a name that is none
   examples: ['show-plugins', 'show-plugins -o name,package,problem', 'show-plugins -p -o properties vxlan'],
   operand: { name: 'plugin', description: 'names of plugins', multiple: true },
   flags: { ...OUTPUT_FLAGS },
+  tables: [{ fields: PLUGIN_FIELDS }],
 
   async run({ operands, text, has }, context) {
     const output = { output: text('output'), parsable: has('parsable') };

@@ -13,6 +13,7 @@ export const SHOW_VNIC: ShowSpecification<'link' | keyof typeof OUTPUT_FLAGS> = 
   examples: ['show-vnic', 'show-vnic -l overlay0', 'show-vnic -p -o macaddress vnic0'],
   operand: { name: 'vnic', description: 'names of VNICs', multiple: true },
   flags: { link: { char: 'l', value: 'OVERLAY', summary: 'Only those over this overlay.' }, ...OUTPUT_FLAGS },
+  tables: [{ fields: VNIC_FIELDS }],
 
   async run({ operands, text, has }, context) {
     if (text('link') === '') throw usageError('missing required link', 'Write -l OVERLAY.');

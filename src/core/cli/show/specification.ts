@@ -14,6 +14,13 @@ export interface FlagSpecification {
   readonly summary: string;
 }
 
+/** What -o chooses from. */
+export interface OutputTable {
+  /** The flag that shows it; the table without one is shown when no other is asked for. */
+  readonly flag?: string;
+  readonly fields: readonly { readonly name: string }[];
+}
+
 export interface OperandSpecification {
   readonly name: string;
   readonly description: string;
@@ -38,9 +45,13 @@ export interface ShowSpecification<Flag extends string = string> {
   readonly examples: readonly string[];
   readonly operand?: OperandSpecification;
   readonly flags: Readonly<Record<Flag, FlagSpecification>>;
+  readonly tables: readonly OutputTable[];
   /** @returns exit status. @throws OverlayError when nothing more can be shown. */
   run(words: Words<Flag>, context: ShowContext): Promise<number>;
 }
+
+/** Names of fields as they are typed. */
+export const fieldNames = ({ fields }: OutputTable): readonly string[] => fields.map(({ name }) => name.toLowerCase());
 
 /** Flags that every command has. */
 export const COMMON_FLAGS = {
