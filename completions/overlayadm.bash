@@ -92,7 +92,7 @@ _overlayadm_candidates() {
 }
 
 _overlayadm() {
-  local line=${COMP_LINE:0:COMP_POINT} word prev command options kind item cut='' lead='' full
+  local line=${COMP_LINE:0:COMP_POINT} word prev command options kind=nothing item cut='' lead='' full
   local -a typed
   # Not COMP_WORDS: bash cuts those at = and :, which are in our words.
   read -ra typed <<<"$line"
@@ -126,119 +126,115 @@ _overlayadm() {
   case $command in
   'create-overlay')
     options='-e --encap --json --no-color -p --prop -s --search -t --temporary -v --vnetid'
-    kind=${lead:+nothing} kind=${kind:-nothing}
     case $prev in
-      -e | --encap) kind=encaps ;;
-      -p | --prop) kind=overlay_properties ;;
-      -s | --search) kind=lookups ;;
-      -v | --vnetid) kind=nothing ;;
+      -e | -[!-]e | --encap) kind=encaps ;;
+      -p | -[!-]p | --prop) kind=overlay_properties ;;
+      -s | -[!-]s | --search) kind=lookups ;;
+      -v | -[!-]v | --vnetid) kind=nothing ;;
     esac
     ;;
   'create-vnic')
     options='--json -l --link -m --mac-address --no-color -p --prop -t --temporary -v --vlan-id'
-    kind=${lead:+nothing} kind=${kind:-nothing}
     case $prev in
-      -l | --link) kind=overlays ;;
-      -m | --mac-address) kind=nothing ;;
-      -p | --prop) kind=vnic_properties ;;
-      -v | --vlan-id) kind=nothing ;;
+      -l | -[!-]l | --link) kind=overlays ;;
+      -m | -[!-]m | --mac-address) kind=nothing ;;
+      -p | -[!-]p | --prop) kind=vnic_properties ;;
+      -v | -[!-]v | --vlan-id) kind=nothing ;;
     esac
     ;;
   'delete-overlay')
     options='--json --no-color -t --temporary'
-    kind=${lead:+nothing} kind=${kind:-saved_overlays}
+    [[ $lead ]] || kind=saved_overlays
     ;;
   'delete-vnic')
     options='--json --no-color -t --temporary'
-    kind=${lead:+nothing} kind=${kind:-vnics}
+    [[ $lead ]] || kind=vnics
     ;;
   'modify-overlay')
     options='-d --delete-entry -f --flush-table --json --no-color -s --set-entry'
-    kind=${lead:+nothing} kind=${kind:-overlays}
+    [[ $lead ]] || kind=overlays
     case $prev in
-      -d | --delete-entry) kind=nothing ;;
-      -s | --set-entry) kind=nothing ;;
+      -d | -[!-]d | --delete-entry) kind=nothing ;;
+      -s | -[!-]s | --set-entry) kind=nothing ;;
     esac
     ;;
   'plugins')
     options='--json --no-color'
-    kind=${lead:+nothing} kind=${kind:-nothing}
     ;;
   'plugins inspect')
     options='--json --no-color'
-    kind=${lead:+nothing} kind=${kind:-packages}
+    [[ $lead ]] || kind=packages
     ;;
   'plugins install')
     options='-f --force --json --no-color -v --verbose'
-    kind=${lead:+nothing} kind=${kind:-files}
+    [[ $lead ]] || kind=files
     ;;
   'plugins link')
     options='--json --no-color -v --verbose'
-    kind=${lead:+nothing} kind=${kind:-folders}
+    [[ $lead ]] || kind=folders
     ;;
   'plugins uninstall')
     options='--json --no-color -v --verbose'
-    kind=${lead:+nothing} kind=${kind:-packages}
+    [[ $lead ]] || kind=packages
     ;;
   'plugins update')
     options='--json --no-color -v --verbose'
-    kind=${lead:+nothing} kind=${kind:-nothing}
     ;;
   'reset-linkprop')
     options='--json --no-color -p --prop -t --temporary'
-    kind=${lead:+nothing} kind=${kind:-links}
+    [[ $lead ]] || kind=links
     case $prev in
-      -p | --prop) kind=link_property_names ;;
+      -p | -[!-]p | --prop) kind=link_property_names ;;
     esac
     ;;
   'set-linkprop')
     options='--json --no-color -p --prop -t --temporary'
-    kind=${lead:+nothing} kind=${kind:-links}
+    [[ $lead ]] || kind=links
     case $prev in
-      -p | --prop) kind=link_properties ;;
+      -p | -[!-]p | --prop) kind=link_properties ;;
     esac
     ;;
   'show-link')
     options='-i --interval --json --no-color -o --output -p --parsable -s --statistics'
-    kind=${lead:+nothing} kind=${kind:-links}
+    [[ $lead ]] || kind=links
     case $prev in
-      -i | --interval) kind=nothing ;;
+      -i | -[!-]i | --interval) kind=nothing ;;
       -o | -[!-]*o | --output) kind=fields_show_link ;;
     esac
     ;;
   'show-linkprop')
     options='--json --no-color -o --output -c --parsable -P --persistent -p --prop'
-    kind=${lead:+nothing} kind=${kind:-links}
+    [[ $lead ]] || kind=links
     case $prev in
       -o | -[!-]*o | --output) kind=fields_show_linkprop ;;
-      -p | --prop) kind=property_names ;;
+      -p | -[!-]p | --prop) kind=property_names ;;
     esac
     ;;
   'show-overlay')
     options='--check -f --fma --json --no-color -o --output -p --parsable -t --target'
-    kind=${lead:+nothing} kind=${kind:-saved_overlays}
+    [[ $lead ]] || kind=saved_overlays
     case $prev in
       -o | -[!-]*o | --output) kind=fields_show_overlay ;;
     esac
     ;;
   'show-plugins')
     options='--json --no-color -o --output -p --parsable'
-    kind=${lead:+nothing} kind=${kind:-plugins}
+    [[ $lead ]] || kind=plugins
     case $prev in
       -o | -[!-]*o | --output) kind=fields_show_plugins ;;
     esac
     ;;
   'show-vnic')
     options='--json -l --link --no-color -o --output -p --parsable'
-    kind=${lead:+nothing} kind=${kind:-vnics}
+    [[ $lead ]] || kind=vnics
     case $prev in
-      -l | --link) kind=overlays ;;
+      -l | -[!-]l | --link) kind=overlays ;;
       -o | -[!-]*o | --output) kind=fields_show_vnic ;;
     esac
     ;;
   'up-overlay')
     options='--json --no-color'
-    kind=${lead:+nothing} kind=${kind:-saved_overlays}
+    [[ $lead ]] || kind=saved_overlays
     ;;
   *) return ;;
   esac

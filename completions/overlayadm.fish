@@ -72,7 +72,7 @@ function __overlayadm_settable; overlayadm show-linkprop -c -o property,perm (__
 function __overlayadm_link_properties; __overlayadm_list = (__overlayadm_settable); end
 function __overlayadm_link_property_names; __overlayadm_list '' (__overlayadm_settable); end
 # Is option -$argv[1] or --$argv[2] typed? Not in what follows an o: those are fields.
-function __overlayadm_typed; string match -q -r -- "^(--$argv[2]|-[^-o]*$argv[1].*)$" (commandline -opc); end
+function __overlayadm_typed; string match -q -r -- "^(--$argv[2]|-[^-o]*$argv[1].*)\$" (commandline -opc); end
 function __overlayadm_fields_show_overlay; if __overlayadm_typed f fma; __overlayadm_list '' link status details; else if __overlayadm_typed t target; __overlayadm_list '' link target destination; else; __overlayadm_list '' link property perm req value default possible; end; end
 function __overlayadm_fields_show_vnic; __overlayadm_list '' link over macaddress mtu vid netns persistent state; end
 function __overlayadm_fields_show_link; if __overlayadm_typed s statistics; __overlayadm_list '' link ipackets rbytes opackets obytes misses queued drops; else; __overlayadm_list '' link class mtu state over netns; end; end

@@ -62,7 +62,7 @@ _overlayadm_link_property_names() { _overlayadm_list '' ${(f)"$(_overlayadm_sett
 _overlayadm_typed() {
   local word
   for word in $words; do
-    [[ $word =~ "^(--$2|-[^-o]*$1.*)$" ]] && return 0
+    [[ $word =~ "^(--$2|-[^-o]*$1.*)\$" ]] && return 0
   done
   return 1
 }

@@ -38,7 +38,9 @@ const VALUES = {
 /** Of a show command, the function that knows its fields, and what it chooses from: by flag of the command, the default last. */
 const fieldsKind = (id) => `fields_${id.replaceAll('-', '_')}`;
 async function fieldTables() {
-  const [{ THIN_COMMANDS }, { fieldNames }] = await Promise.all(['thin', 'show/specification'].map((name) => import(`${root}/dist/core/cli/${name}.js`)));
+  const [{ THIN_COMMANDS }, { fieldNames }] = await Promise.all(
+    ['thin', 'show/specification'].map((name) => import(`${root}/dist/core/cli/${name}.js`)),
+  );
   return THIN_COMMANDS.map(({ id, tables, flags }) => ({
     kind: fieldsKind(id),
     tables: tables
@@ -85,10 +87,11 @@ const words = ({ flags }) => flags.flatMap(({ name, char }) => [...(char ? [`-${
 function bashCase(command) {
   const values = command.flags
     .filter(({ takesValue }) => takesValue)
-    // -o is mostly the end of a bundle: -po.
-    .map(({ name, char, kind }) => `      ${char ? `-${char} | ` : ''}${name === 'output' ? '-[!-]*o | ' : ''}--${name}) kind=${kind} ;;`);
+    // Also at the end of a bundle: -tp, -fpo.
+    .map(({ name, char, kind }) => `      ${char ? `-${char} | -[!-]${name === 'output' ? '*' : ''}${char} | ` : ''}--${name}) kind=${kind} ;;`);
+  const operand = command.operand === 'nothing' ? [] : [`    [[ $lead ]] || kind=${command.operand}`];
   const lookup = values.length === 0 ? [] : ['    case $prev in', ...values, '    esac'];
-  return [`  '${command.command}')`, `    options='${words(command)}'`, `    kind=\${lead:+nothing} kind=\${kind:-${command.operand}}`, ...lookup, '    ;;'].join('\n');
+  return [`  '${command.command}')`, `    options='${words(command)}'`, ...operand, ...lookup, '    ;;'].join('\n');
 }
 
 const firstWords = (commands) => [...new Set([...commands.map(({ command }) => command.split(' ')[0]), 'help'])].join(' ');
@@ -198,7 +201,7 @@ _overlayadm_candidates() {
 }
 
 _overlayadm() {
-  local line=\${COMP_LINE:0:COMP_POINT} word prev command options kind item cut='' lead='' full
+  local line=\${COMP_LINE:0:COMP_POINT} word prev command options kind=nothing item cut='' lead='' full
   local -a typed
   # Not COMP_WORDS: bash cuts those at = and :, which are in our words.
   read -ra typed <<<"$line"
@@ -337,7 +340,7 @@ _overlayadm_link_property_names() { _overlayadm_list '' \${(f)"$(_overlayadm_set
 _overlayadm_typed() {
   local word
   for word in $words; do
-    [[ $word =~ "^(--$2|-[^-o]*$1.*)\$" ]] && return 0
+    [[ $word =~ "^(--$2|-[^-o]*$1.*)\\$" ]] && return 0
   done
   return 1
 }
@@ -468,7 +471,7 @@ function __overlayadm_settable; overlayadm show-linkprop -c -o property,perm (__
 function __overlayadm_link_properties; __overlayadm_list = (__overlayadm_settable); end
 function __overlayadm_link_property_names; __overlayadm_list '' (__overlayadm_settable); end
 # Is option -$argv[1] or --$argv[2] typed? Not in what follows an o: those are fields.
-function __overlayadm_typed; string match -q -r -- "^(--$argv[2]|-[^-o]*$argv[1].*)\$" (commandline -opc); end
+function __overlayadm_typed; string match -q -r -- "^(--$argv[2]|-[^-o]*$argv[1].*)\\$" (commandline -opc); end
 ${fields.map(fishFields).join('\n')}
 
 function __overlayadm_words; commandline -opc | string match -v -r '^-'; end

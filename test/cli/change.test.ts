@@ -202,7 +202,7 @@ describe('delete-overlay and delete-vnic', () => {
   it('gives JSON of both kinds', async () => {
     await using daemon = await fakeDaemon({ handlers: { 'overlay.delete': remove } });
     const { status, stdout } = await against(daemon, 'delete-overlay', '--json', 'a', 'c');
-    const failed = [{ name: 'a', code: 'OVERLAY_NOT_FOUND', message: 'a: object not found', details: {}, advice: 'Look.' }];
+    const failed = [{ name: 'a', code: 'OVERLAY_NOT_FOUND', message: 'failed to delete a: object not found', details: {}, advice: 'Look.' }];
     expect({ status, result: JSON.parse(stdout) }).toEqual({ status: 1, result: { deleted: ['c'], failed } });
   });
 });

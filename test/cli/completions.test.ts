@@ -21,6 +21,9 @@ case "$*" in
   'show-plugins -p -o kind,name') printf 'encap:vxlan\\nlookup:direct\\nlookup:files\\n' ;;
   'show-plugins -p -o kind,name,properties')
     printf 'encap:vxlan:vxlan/listen_ip,vxlan/listen_port\\nlookup:direct:direct/dest_ip\\nlookup:files:files/config\\nlookup:broken:?\\n' ;;
+  'show-linkprop -c -o property,perm') printf 'mtu:rw\\nnetns:rw\\nstate:r-\\nfiles/config:rw\\nvxlan/listen_port:r-\\nmtu:rw\\n' ;;
+  'show-linkprop -c -o property,perm vnic0') printf 'mtu:rw\\nnetns:rw\\nstate:r-\\n' ;;
+  'show-linkprop -c -o property,perm overlay0') printf 'mtu:rw\\nfiles/config:rw\\nvxlan/listen_port:r-\\n' ;;
   'show-linkprop -c -o property') printf 'mtu\\nfiles/config\\nmtu\\n' ;;
   'plugins') printf 'PACKAGE   VERSION\\nouter     1.0.0\\n' ;;
   *) echo "$*" >> ${base}/unknown ;;
@@ -28,14 +31,14 @@ esac
 echo 'overlayadm: warning: of no interest' >&2
 `;
 
-/** What bash would put in place of the last word, for each line; the cursor is at its end. */
+/** What bash would put in place of the last word, for each line; the cursor is at its end, or at the first |. */
 function offered(lines: readonly string[]): string[][] {
   const bin = join(base, 'bin');
   mkdirSync(bin, { recursive: true });
   writeFileSync(join(bin, 'overlayadm'), FAKE);
   chmodSync(join(bin, 'overlayadm'), 0o755);
   const script = `source "$1"; shift
-for COMP_LINE; do COMP_POINT=\${#COMP_LINE}; COMPREPLY=(); _overlayadm; printf '%s\\n' "\${COMPREPLY[@]}" | sort | tr '\\n' ' '; echo; done`;
+for line; do before=\${line%%|*}; COMP_LINE=\${line/|/}; COMP_POINT=\${#before}; COMPREPLY=(); _overlayadm; printf '%s\\n' "\${COMPREPLY[@]}" | sort | tr '\\n' ' '; echo; done`;
   const env = { PATH: `${bin}:${process.env.PATH}`, LC_ALL: 'C' };
   const args = ['--norc', '-c', script, 'bash', join(folder, 'overlayadm.bash'), ...lines];
   const stdout = execFileSync('bash', args, { env, encoding: 'utf8', cwd: base, stdio: ['ignore', 'pipe', 'inherit'] });
@@ -93,7 +96,27 @@ describe('bash', () => {
     ['delete-vnic -t vnic', ['vnic0', 'vnic1']],
     ['modify-overlay -f o', ['overlay0']],
     ['modify-overlay -d ', []],
-    ['set-linkprop -p ', ['files/config=', 'mtu=']],
+    ['create-overlay --encap=', ['vxlan']],
+    ['create-overlay --search=f', ['files']],
+    ['create-overlay --encap=vxlan -p v', ['vxlan/listen_ip=', 'vxlan/listen_port=']],
+    ['create-overlay --prop=mtu=1400,vxlan/listen_i', ['1400,vxlan/listen_ip=']],
+    ['delete-overlay --json=', []],
+    ['set-linkprop -p ', ['files/config=', 'mtu=', 'netns=']],
+    ['set-linkprop vnic0 -p ', ['mtu=', 'netns=']],
+    ['set-linkprop -t overlay0 --prop=', ['files/config=', 'mtu=']],
+    ['set-linkprop -p | overlay0', ['files/config=', 'mtu=']],
+    ['set-linkprop -tp mtu=1400,n|ets vnic0', ['1400,netns=']],
+    ['reset-linkprop vnic0 -p n', ['netns']],
+    ['show-linkprop -p f', ['files/config']],
+    ['show-overlay -o ', ['default', 'link', 'perm', 'possible', 'property', 'req', 'value']],
+    ['show-overlay -fpo link,s', ['link,status']],
+    ['show-overlay --target --output=d', ['destination']],
+    ['show-overlay -po link,property --check -f -o d', ['details']],
+    ['show-link -so o', ['obytes', 'opackets']],
+    ['show-link -p -o o', ['over']],
+    ['show-linkprop -co v', ['value']],
+    ['show-plugins -o k', ['kind']],
+    ['show-vnic -o mac', ['macaddress']],
     ['set-linkprop -p mtu=1400 ', ['net1', 'overlay0', 'vnic0', 'vnic1']],
     ['reset-linkprop -p mtu,f', ['mtu,files/config']],
     ['show-overlay s', ['saved2']],

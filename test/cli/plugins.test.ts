@@ -4,6 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSyn
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from '@oclif/core';
+import { OverlayError } from '@overlayadm/api';
 import { describe, expect, it } from 'vitest';
 import Plugins from '../../src/commands/plugins/index.ts';
 import PluginsInspect from '../../src/commands/plugins/inspect.ts';
@@ -12,6 +13,7 @@ import PluginsLink from '../../src/commands/plugins/link.ts';
 import PluginsUninstall from '../../src/commands/plugins/uninstall.ts';
 import PluginsUpdate from '../../src/commands/plugins/update.ts';
 import type { PluginReload } from '../../src/core/rpc/protocol.ts';
+import { schemaOf, violations } from '../helpers/json-schema.ts';
 import { temporaryFolder } from '../helpers/temporary.ts';
 import { fakeDaemon } from './fake-daemon.ts';
 import { runHere } from './in-process.ts';
@@ -113,8 +115,10 @@ describe('a hostile package', () => {
     const folder = join(data, 'node_modules/outside-plugin');
     const row = { name: 'outside-plugin', version: '1.0.0', kind: 'installed', folder, source: `file:${first}`, providers: ['ring (lookup)'] };
     expect(await listed()).toEqual([row]);
+    expect(violations(await listed(), schemaOf('plugins'))).toEqual([]);
     const { stdout } = await here(PluginsInspect, ['outside-plugin', '--json']);
     expect(JSON.parse(stdout)).toEqual({ ...row, api: 1, description: null, license: null, homepage: null, dependencies: [] });
+    expect(violations(JSON.parse(stdout), schemaOf('plugins-inspect'))).toEqual([]);
     const table = await here(Plugins, []);
     expect(table.stdout.split('\n').map((line) => line.split(/ +/).slice(0, 3))).toEqual([
       ['PACKAGE', 'VERSION', 'KIND'],
@@ -145,7 +149,18 @@ describe('a hostile package', () => {
       stderr:
         'overlayadm: outside-plugin: the new code did not come up, the old one goes on (it ended with status 77)\n  Install a version that works, or uninstall it.\n',
     });
+    expect(violations(JSON.parse(second.stdout), schemaOf('plugins-change'))).toEqual([]);
     expect(existsSync(ran)).toBe(false);
+  });
+
+  it('is installed also when overlayd looks for plugins and then does not say how they are', async () => {
+    const silent = () => Promise.reject(new OverlayError('INTERNAL', 'no idea'));
+    await using daemon = await fakeDaemon({ handlers: { 'plugin.reload': async () => NOTHING, 'plugin.list': silent } });
+    expect(await plugins(['install', pack(hostile('1.0.3'))], { OVERLAYADM_RUN_DIR: daemon.run })).toEqual({
+      status: 0,
+      stdout: 'outside-plugin 1.0.3: brings ring (lookup)\n',
+      stderr: 'overlayadm: warning: overlayd was told, but whether the plugins can be used is not known: no idea\n',
+    });
   });
 
   it('runs nothing on help and on words that are no commands', () => {
@@ -159,7 +174,9 @@ describe('a hostile package', () => {
   });
 
   it('is uninstalled', async () => {
-    expect(await plugins(['uninstall', 'outside-plugin', '--json'])).toMatchObject({ status: 0, stderr: '' });
+    const removed = await plugins(['uninstall', 'outside-plugin', '--json']);
+    expect(removed).toMatchObject({ status: 0, stderr: '' });
+    expect(violations(JSON.parse(removed.stdout), schemaOf('plugins-change'))).toEqual([]);
     expect(await listed()).toEqual([]);
     expect([existsSync(join(data, 'node_modules/outside-plugin')), existsSync(ran)]).toEqual([false, false]);
     const again = await here(PluginsUninstall, ['outside-plugin']);

@@ -69,10 +69,14 @@ export const PLUGINS: PluginList = {
   problems: ['twice: left out, its name is taken by odd'],
 };
 
-const health = (overlay: string): HealthRow =>
-  overlay === 'overlay1'
-    ? { overlay, status: 'DEGRADED', details: 'no \u001b[31mroute, 2 times', since: '2026-11-20T15:20:11.000Z', advice: 'mend it' }
-    : { overlay, status: 'ONLINE', details: null, since: null, advice: null };
+const health = (overlay: string): HealthRow => {
+  if (overlay === 'overlay1')
+    return { overlay, status: 'DEGRADED', details: 'no \u001b[31mroute, 2 times', since: '2026-11-20T15:20:11.000Z', advice: 'mend it' };
+  if (overlay === 'overlay3') return { overlay, status: 'DOWN', details: 'saved, not up', since: null, advice: 'overlayadm up-overlay overlay3' };
+  return { overlay, status: 'ONLINE', details: null, since: null, advice: null };
+};
+
+const notUp = (name: string) => new OverlayError('OVERLAY_DOWN', `${name}: saved, but not up`, { advice: `Bring up ${name}.` });
 
 const linkProperties = (link: string): LinkPropertyRow[] => {
   const row = (name: string, value: string | null, persistent: string | null, rest: Partial<LinkPropertyRow> = {}): LinkPropertyRow => ({
@@ -109,6 +113,7 @@ export function counting(): (link: string) => LinkStatistics {
 function existing(kind: string, name: string): string {
   if (name === 'lo') throw new OverlayError(`${kind}_NOT_FOUND`, 'lo is not an overlay');
   if (name === 'odd0') throw new OverlayError('OVERLAY_ODD', 'odd0: its state cannot be read', { advice: 'Look.' });
+  if (kind !== 'HEALTH' && name === 'overlay3') throw notUp(name);
   if (!/^(overlay|vnic)[0-9]$/.test(name)) throw missing(`${kind}_NOT_FOUND`, name);
   return name;
 }
@@ -116,9 +121,9 @@ function existing(kind: string, name: string): string {
 export function showHandlers(): Partial<Handlers> {
   const statistics = counting();
   return {
-    'overlay.names': async ({ saved }) => ['overlay0', 'gone', 'overlay1', ...(saved ? ['overlay2'] : [])],
+    'overlay.names': async ({ saved }) => ['overlay0', 'gone', 'overlay1', ...(saved ? ['overlay2', 'overlay3'] : [])],
     'overlay.properties': async ({ name }) => [property(existing('OVERLAY', name), 'mtu', '1400'), property(name, 'vxlan/listen_ip', '2001:db8::1')],
-    'overlay.health': async ({ name }) => health(existing('OVERLAY', name)),
+    'overlay.health': async ({ name }) => health(existing(name === 'overlay3' ? 'HEALTH' : 'OVERLAY', name)),
     'overlay.targets': async ({ name, after }) => {
       if (after === null) return { rows: [target(existing('OVERLAY', name), 1), target(name, 2)], next: 'second' };
       if (name === 'overlay1') throw missing('OVERLAY_NOT_FOUND', name);

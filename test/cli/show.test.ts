@@ -47,6 +47,7 @@ const propertiesOf = (name: string): string[] => [
   `${name}           vxlan/listen_ip    rw   -   2001:db8::1 --       --`,
 ];
 const DEGRADED = 'overlay1            DEGRADED no ?[31mroute, 2 times (since 2026-11-20T15:20:11Z; mend it)';
+const DOWN = 'overlay3            DOWN    saved, not up (overlayadm up-overlay overlay3)';
 const notFound = (name: string): string => `overlayadm: warning: failed to find ${name}: object not found`;
 
 describe('show-overlay', () => {
@@ -55,7 +56,12 @@ describe('show-overlay', () => {
     {
       line: 'show-overlay x overlay1 lo odd0',
       stdout: [PROPERTY_HEADER, ...propertiesOf('overlay1')],
-      stderr: [notFound('x'), 'overlayadm: warning: lo is not an overlay', 'overlayadm: warning: failed to show odd0: its state cannot be read'],
+      stderr: [
+        notFound('x'),
+        'overlayadm: warning: lo is not an overlay',
+        'overlayadm: warning: failed to show odd0: its state cannot be read',
+        '  Look.',
+      ],
       status: 1,
     },
     {
@@ -73,7 +79,9 @@ describe('show-overlay', () => {
       stdout: ['PROPERTY', 'mtu', 'vxlan/listen_ip'],
       stderr: ["overlayadm: warning: ignoring unknown output field: `nope'"],
     },
-    { line: 'show-overlay -f', stdout: [HEALTH_HEADER, 'overlay0            ONLINE  -', DEGRADED, 'overlay2            ONLINE  -'] },
+    { line: 'show-overlay -f', stdout: [HEALTH_HEADER, 'overlay0            ONLINE  -', DEGRADED, 'overlay2            ONLINE  -', DOWN] },
+    { line: 'show-overlay -f --check overlay0 overlay3', stdout: [HEALTH_HEADER, 'overlay0            ONLINE  -', DOWN] },
+    { line: 'show-overlay overlay3', stderr: ['overlayadm: warning: failed to show overlay3: saved, but not up', '  Bring up overlay3.'], status: 1 },
     { line: 'show-overlay -f --check overlay0', stdout: [HEALTH_HEADER, 'overlay0            ONLINE  -'] },
     { line: 'show-overlay -f --check overlay1', stdout: [HEALTH_HEADER, DEGRADED], status: 3 },
     { line: 'show-overlay -f --check overlay1 x', stdout: [HEALTH_HEADER, DEGRADED], stderr: [notFound('x')], status: 1 },
@@ -133,6 +141,7 @@ describe('show-vnic', () => {
       ],
     },
     { line: 'show-vnic -l overlay0', stdout: [VNIC_HEADER, VNIC0] },
+    { line: 'show-vnic overlay0', stderr: ['overlayadm: warning: overlay0 is not a VNIC'], status: 1 },
     { line: 'show-vnic vnic9 vnic0', stdout: [VNIC_HEADER, VNIC0], stderr: [notFound('vnic9')], status: 1 },
     {
       line: 'show-vnic -po macaddress,netns,state,persistent',
@@ -161,6 +170,7 @@ describe('show-link', () => {
     },
     { line: 'show-link -p -o link,over,netns vnic0', stdout: ['vnic0:overlay0:blue'] },
     { line: 'show-link x0', stderr: ['overlayadm: link x0 is not valid: object not found', '  See overlayadm show-link.'], status: 1 },
+    { line: 'show-link overlay3', stderr: ['overlayadm: overlay3: saved, but not up', '  Bring up overlay3.'], status: 1 },
     { line: 'show-link -s x0', stderr: ['overlayadm: link x0 is not valid: object not found', '  See overlayadm show-link.'], status: 1 },
   ]);
 
@@ -322,7 +332,7 @@ describe('what was typed wrongly', () => {
 describe('--json', () => {
   it.each([
     { line: 'show-overlay --json', schema: 'show-overlay', rows: 4 },
-    { line: 'show-overlay -f --json', schema: 'show-overlay-f', rows: 3 },
+    { line: 'show-overlay -f --json', schema: 'show-overlay-f', rows: 4 },
     { line: 'show-overlay -t --json overlay0', schema: 'show-overlay-t', rows: 3 },
     { line: 'show-vnic --json', schema: 'show-vnic', rows: VNICS.length },
     { line: 'show-vnic --json -l overlay7', schema: 'show-vnic', rows: 0 },

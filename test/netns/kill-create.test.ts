@@ -75,7 +75,7 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('kill -9 while an
    * and not yet recorded as up is whole too: a person can bring it up.
    */
   async function wholeOrNothing(client: Client): Promise<'whole' | 'saved' | 'nothing'> {
-    const names = await client.call('overlay.names', { saved: true });
+    const names = await client.call('overlay.names', { saved: false });
     const isSaved = readdirSync(join(ours.dirs.state, 'overlays')).includes('overlay0.json');
     if (!names.includes('overlay0') && !isSaved) {
       // The table is made with the first overlay, and goes with overlayd.

@@ -34,7 +34,7 @@ export function packageDetails(plugins: readonly InstalledPlugin[], name: string
   const dependencies = Object.entries(asRecord(manifest.dependencies)).map(([other, range]) => `${other} ${String(range)}`);
   return {
     ...packageRow(plugin),
-    api: typeof api === 'number' ? api : null,
+    api: Number.isInteger(api) ? (api as number) : null,
     description: text('description'),
     license: text('license'),
     homepage: text('homepage'),

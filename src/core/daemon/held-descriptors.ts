@@ -109,12 +109,20 @@ export class HeldDescriptors implements HeldStore {
     } catch (error) {
       const { code } = error as { readonly code?: unknown };
       // It has ended, and nobody would start us again (unix(7): one error at the first word, another at the next).
-      if (this.#holder.kind === 'keeper' && (code === 'ECONNREFUSED' || code === 'ENOTCONN' || code === 'EPIPE')) this.#holder = { kind: 'none' };
+      if (this.#holder.kind === 'keeper' && (code === 'ECONNREFUSED' || code === 'ENOTCONN' || code === 'EPIPE')) return this.#keeperEnded();
       // Before there is a log nobody would hear of it.
       if (this.#hasFailed || this.#log === undefined) return;
       this.#log.warn({ error: messageOf(error), holder: this.#holder.kind }, 'the holder of descriptors cannot be told');
       this.#hasFailed = true;
     }
+  }
+
+  #keeperEnded(): void {
+    this.#holder = { kind: 'none' };
+    this.#log?.warn(
+      {},
+      'the keeper has ended: when overlayd ends too, links lose their carrier until the next command; "kill -HUP" it to have both again',
+    );
   }
 
   #isOpen(fd: number): boolean {

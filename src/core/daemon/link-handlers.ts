@@ -2,7 +2,7 @@
 import { OverlayError } from '@overlayadm/api';
 import type { KernelNetwork, LinkInfo } from '../linux/types.ts';
 import type { Setter } from '../lookup/types.ts';
-import { type ChangeParts, resetProperties, setProperties } from '../overlay/change.ts';
+import { type ChangeParts, configuredFor, resetProperties, setProperties } from '../overlay/change.ts';
 import type { Overlay } from '../overlay/overlay.ts';
 import type { Overlays } from '../overlay/overlays.ts';
 import type { Records } from '../overlay/records.ts';
@@ -31,7 +31,11 @@ export function linkHandlers(parts: LinkParts): LinkHandlers {
     },
     'linkprop.list': async ({ link }) => {
       const overlay = overlayOrVnic(parts, link);
-      if (overlay !== undefined) return linkPropertyRows(overlay, records.get('saved', link));
+      if (overlay !== undefined) {
+        // A configuration that cannot be used is for create-overlay and reset-linkprop to tell of.
+        const configured = await configuredFor(parts.change, overlay).catch(() => undefined);
+        return linkPropertyRows(overlay, records.get('saved', link), configured);
+      }
       return vnics.properties(link).map((row) => ({ link, ...row }));
     },
     'linkprop.set': async ({ link, properties, temporary }, { uid, gid, groups }) => {

@@ -110,13 +110,25 @@ function takeLock(io: PacketIo, held: HeldDescriptors, name: string, path: strin
   held.keep(name, lock);
 }
 
+function writePid(path: string): void {
+  try {
+    writeFileSync(path, `${process.pid}\n`);
+  } catch (cause) {
+    throw new OverlayError('LOCK_FAILED', `${path}: cannot be written (${messageOf(cause)})`, {
+      details: { path },
+      advice: 'See that there is room on the disk.',
+      cause,
+    });
+  }
+}
+
 function takeLocks(io: PacketIo, held: HeldDescriptors, directories: Directories): void {
   for (const [name, path, directory] of [
     ['lock', pidPath(directories), directories.run],
     ['state-lock', stateLockPath(directories), directories.state],
   ] as const) {
     takeLock(io, held, name, path, directory);
-    writeFileSync(path, `${process.pid}\n`);
+    writePid(path);
   }
 }
 

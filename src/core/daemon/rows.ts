@@ -46,7 +46,12 @@ export function propertyRows({ facts }: Overlay, table: ProviderTable): readonly
 }
 
 /** Link properties: those that have a value of their own, not what -e, -s and -v have set. */
-export function linkPropertyRows({ facts }: Overlay, saved: OverlayRecord | undefined): readonly LinkPropertyRow[] {
+/** `configured`: what the configuration gives a new overlay, before the plugin's own defaults. */
+export function linkPropertyRows(
+  { facts }: Overlay,
+  saved: OverlayRecord | undefined,
+  configured: ReadonlyMap<string, string> = new Map(),
+): readonly LinkPropertyRow[] {
   const persistent = new Map((saved?.properties ?? []).map(({ fullName, value }) => [fullName, value]));
   const shown = (value: ResolvedProperty['value']): string | null => (value === undefined ? null : formatValue(value));
   const own = facts.properties.filter((property) => property.value !== undefined || isLive(property));
@@ -56,7 +61,7 @@ export function linkPropertyRows({ facts }: Overlay, saved: OverlayRecord | unde
     access: isLive(property) ? 'rw' : 'r-',
     value: shown(property.value),
     persistent: shown(persistent.get(property.fullName)),
-    default: formatDefault(property.description) ?? null,
+    default: configured.get(property.fullName) ?? formatDefault(property.description) ?? null,
     possible: formatPossible(property.description) ?? null,
   }));
 }

@@ -57,12 +57,8 @@ export async function resetProperties(
   names: readonly string[] | null,
   temporary: boolean,
 ): Promise<readonly string[]> {
-  const { encap, search, properties } = overlay.facts;
-  const prefixes = [encap.name, search].map((prefix) => ({
-    prefix,
-    names: properties.filter(({ fullName }) => fullName.startsWith(`${prefix}/`)).map(({ description }) => description.name),
-  }));
-  const configured = await parts.configured(prefixes);
+  const { properties } = overlay.facts;
+  const configured = await configuredFor(parts, overlay);
   refuseFixed(overlay, names ?? []);
   const wanted = names === null ? properties.filter(isLive) : [...new Set(names)].map((name) => changeable(overlay, name));
   const changes = wanted.flatMap((property): readonly Change[] => {
@@ -75,6 +71,14 @@ export async function resetProperties(
     });
   });
   return await apply(parts, overlay, changes, parts.configurer, temporary);
+}
+
+/** What the configuration says for the plugins of this overlay. @throws OverlayError CONFIG_* */
+export function configuredFor(parts: Pick<ChangeParts, 'configured'>, { facts }: Overlay): Promise<ReadonlyMap<string, string>> {
+  const { encap, search, properties } = facts;
+  const namesOf = (prefix: string): readonly string[] =>
+    properties.filter(({ fullName }) => fullName.startsWith(`${prefix}/`)).map(({ description }) => description.name);
+  return parts.configured([encap.name, search].map((prefix) => ({ prefix, names: namesOf(prefix) })));
 }
 
 function defaultOf({ fullName, description }: ResolvedProperty, configured: ReadonlyMap<string, string>): Change | undefined {

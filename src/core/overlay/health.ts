@@ -6,9 +6,9 @@ import { HEALTH_LOG_MS, MAX_REASON_BYTES } from '../util/limits.ts';
 const ADVICE = {
   plugin: 'correct what the lookup plugin names; it heals by itself',
   'plugin-host': 'the plugin host is started again by itself; see the log of overlayd if this stays',
-  destination: 'correct the answer of the lookup plugin',
+  destination: 'correct the answer of the lookup plugin; it is over a minute after the last wrong one',
   'too-big': 'lower the mtu of the overlay, or widen the path',
-  device: 'delete the overlay and create it again',
+  device: 'bring it up again with "overlayadm up-overlay"',
   underlay: 'give the address back to the host; it heals by itself',
 } as const;
 export type HealthCause = keyof typeof ADVICE;

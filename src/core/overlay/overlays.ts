@@ -159,8 +159,12 @@ export class Overlays {
     const { records } = this.#parts;
     const saved = records.get('saved', name);
     if (saved === undefined) throw this.#notSaved(name);
-    const overlay = this.#byName.get(name);
+    let overlay = this.#byName.get(name);
     const now = records.get('up', name);
+    if (overlay !== undefined && this.#isDeviceGone(overlay)) {
+      await this.#leave(overlay, () => overlay?.close() ?? Promise.resolve());
+      overlay = undefined;
+    }
     if (overlay !== undefined && now !== undefined) {
       const isMissing = ({ name: vnic }: VnicRecord): boolean => !records.get('up', name)?.vnics.some((other) => other.name === vnic);
       const missing = (): readonly VnicRecord[] => records.get('saved', name)?.vnics.filter(isMissing) ?? [];
@@ -373,6 +377,11 @@ export class Overlays {
       this.#reserved.delete(name);
       this.#parts.gone(name);
     }
+  }
+
+  /** Somebody deleted its link, or put another one in its place. */
+  #isDeviceGone({ facts, port }: Overlay): boolean {
+    return this.#parts.kernel.link(facts.name)?.index !== port?.linkIndex;
   }
 
   #isThere(name: string): boolean {

@@ -114,7 +114,7 @@ export class StateFiles implements RecordFiles {
       const results = await Promise.all(some.map((name) => this.#read(pathOf(folder, name), name)));
       for (const [index, result] of results.entries()) {
         if (result.ok) records.push(result.record);
-        else unreadable.push({ name: some[index] as string, problem: result.problem });
+        else unreadable.push({ name: some[index] as string, problem: `${join(folder.path, `${some[index]}${ENDING}`)} ${result.problem}` });
       }
     }
     return { records, unreadable };

@@ -14,7 +14,10 @@ export interface Entry {
 }
 
 export interface VnicLinksParts {
-  readonly kernel: Pick<KernelNetwork, 'addVnic' | 'deleteVnic' | 'link' | 'linksAbove' | 'namespaceId' | 'refuseLinkName' | 'setMtu' | 'vlanOf'>;
+  readonly kernel: Pick<
+    KernelNetwork,
+    'addVnic' | 'deleteVnic' | 'link' | 'links' | 'linksAbove' | 'namespaceId' | 'refuseLinkName' | 'setMtu' | 'vlanOf'
+  >;
   readonly log: Log;
   /** MTU of an overlay, bytes. @throws OverlayError when it is not there */
   mtu(overlay: string): number;
@@ -85,9 +88,10 @@ export class VnicLinks {
 
   /** Fine when it is not there. */
   remove(entry: Entry): void {
-    if (this.observe(entry) === undefined) return this.#removeRenamed(entry);
+    const link = this.observe(entry);
+    if (link === undefined) return this.#removeRenamed(entry);
     try {
-      this.#parts.kernel.deleteVnic(entry.record.name, netnsOf(entry.record));
+      this.#parts.kernel.deleteVnic(link.name, netnsOf(entry.record));
     } catch (error) {
       // It went meanwhile, with its namespace or without.
       if (codeOf(error) !== 'LINK_NOT_FOUND' && codeOf(error) !== 'NETNS_NOT_FOUND') throw error;
@@ -105,7 +109,7 @@ export class VnicLinks {
     const link = this.observe(entry);
     const isThere = link !== undefined;
     if (to.netns === from.netns) {
-      if (isThere && to.mtu !== link.mtu) this.#parts.kernel.setMtu(to.name, to.mtu, netnsOf(to));
+      if (isThere && to.mtu !== link.mtu) this.#parts.kernel.setMtu(link.name, to.mtu, netnsOf(to));
       entry.record = to;
       return;
     }
@@ -138,9 +142,13 @@ export class VnicLinks {
     try {
       const namespace = record.netns === null ? OWN_NAMESPACE : kernel.namespaceId(record.netns);
       if (namespace === undefined) return { namespace, link: 'none', info: undefined };
-      const info = kernel.link(record.name, netnsOf(record));
-      if (info === undefined) return { namespace, link: 'none', info };
-      return { namespace, link: isVnicOver(info, kernel.link(overlay)) ? 'own' : 'foreign', info };
+      const below = kernel.link(overlay);
+      const named = kernel.link(record.name, netnsOf(record));
+      if (named !== undefined && isVnicOver(named, below)) return { namespace, link: 'own', info: named };
+      // Whoever has the namespace may call it otherwise, as containers do: eth0.
+      const renamed = kernel.links(netnsOf(record)).find((link) => isVnicOver(link, below) && link.mark?.name === record.name);
+      if (renamed !== undefined) return { namespace, link: 'own', info: renamed };
+      return { namespace, link: named === undefined ? 'none' : 'foreign', info: named };
     } catch (error) {
       if (codeOf(error) === 'NETNS_NOT_FOUND') return { namespace: undefined, link: 'none', info: undefined };
       throw new OverlayError('VNIC_UNREADABLE', `${record.name}: cannot be looked at (${messageOf(error)})`, {
@@ -210,9 +218,9 @@ export class VnicLinks {
   /** Adopted as it is: others may have had their reasons. */
   #nameDifferences({ overlay, record }: Entry, info: LinkInfo): void {
     const { kernel, log } = this.#parts;
-    const vid = record.vid === null ? null : (kernel.vlanOf(record.name, netnsOf(record)) ?? null);
-    const now = { mtu: info.mtu, mac: info.mac, vid };
-    const differing = (['mtu', 'mac', 'vid'] as const).filter((what) => now[what] !== record[what]);
+    const vid = record.vid === null ? null : (kernel.vlanOf(info.name, netnsOf(record)) ?? null);
+    const now = { name: info.name, mtu: info.mtu, mac: info.mac, vid };
+    const differing = (['name', 'mtu', 'mac', 'vid'] as const).filter((what) => now[what] !== record[what]);
     const differences = differing.map((what) => `${what} ${now[what]} instead of ${record[what]}`);
     if (differences.length > 0) log.warn({ overlay, vnic: record.name, differences }, 'vnic is not as it was recorded');
   }

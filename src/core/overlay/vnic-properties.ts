@@ -66,7 +66,8 @@ export function readChanges(given: readonly PropertyText[]): VnicChanges {
 
 /** `names`: null for all. */
 export function defaultChanges(names: readonly string[] | null, overlayMtu: number): VnicChanges {
-  const wanted = settable(names ?? SETTABLE);
+  // Not netns, unless it is named: nobody who resets an mtu wants the VNIC out of its namespace, without its addresses.
+  const wanted = settable(names ?? ['mtu']);
   return {
     ...(wanted.includes('mtu') ? { mtu: overlayMtu } : {}),
     ...(wanted.includes('netns') ? { netns: null } : {}),

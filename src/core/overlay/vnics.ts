@@ -295,9 +295,10 @@ export class Vnics {
     };
   }
 
-  #linkState({ name, netns, vid }: VnicRecord, { up, carrier }: LinkInfo): string {
-    if (vid !== null && this.#parts.kernel.vlanOf(name, netns ?? undefined) !== vid) return `without the tags of VLAN ${vid}`;
-    return up && carrier ? 'up' : 'down';
+  #linkState({ name, netns, vid }: VnicRecord, { name: now, up, carrier }: LinkInfo): string {
+    if (vid !== null && this.#parts.kernel.vlanOf(now, netns ?? undefined) !== vid) return `without the tags of VLAN ${vid}`;
+    const state = up && carrier ? 'up' : 'down';
+    return now === name ? state : `${state}, renamed to ${now}`;
   }
 
   #listed(overlay: string | undefined): readonly Entry[] {

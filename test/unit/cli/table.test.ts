@@ -302,11 +302,13 @@ describe('colours', () => {
     const rows = [
       { overlay: 'overlay0', status: 'ONLINE', details: null, since: null, advice: null },
       { overlay: 'overlay1', status: 'DEGRADED', details: 'no route', since: '2026-11-20T15:20:11Z', advice: 'mend it' },
+      { overlay: 'overlay2', status: 'DOWN', details: 'saved, not up', since: null, advice: 'overlayadm up-overlay overlay2' },
     ] as const;
     expect(painted(HEALTH_FIELDS, rows)).toEqual([
       'LINK                STATUS  DETAILS',
       'overlay0            <good>ONLINE</>  -',
       'overlay1            <bad>DEGRADED</> no route (since 2026-11-20T15:20:11Z; mend it)',
+      'overlay2            <attention>DOWN</>    saved, not up (overlayadm up-overlay overlay2)',
     ]);
   });
 

@@ -26,7 +26,7 @@ describe('overlayadm.conf(5)', () => {
 
   it('has every code of an error, and no other', () => {
     const codes = readFileSync(new URL('../../../src/core/config/errors.ts', import.meta.url), 'utf8').match(/CONFIG_[A-Z]+/g);
-    expect(page.match(/(?<=^\.It Sy )CONFIG_[A-Z]+$/gm)?.sort()).toEqual(codes?.sort());
+    expect(page.match(/(?<=^\.It Er )CONFIG_[A-Z]+$/gm)?.sort()).toEqual(codes?.sort());
   });
 
   it('has examples that mean the same', async () => {

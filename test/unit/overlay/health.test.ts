@@ -18,7 +18,7 @@ describe('Health', () => {
     health.degrade('plugin', 'the directory is away');
     health.degrade('device', 'somebody deleted it');
     expect(reason()).toBe('the directory is away; somebody deleted it');
-    expect(health.report()?.advice).toMatch(/^correct what the lookup plugin names.*; delete the overlay/);
+    expect(health.report()?.advice).toMatch(/^correct what the lookup plugin names.*; bring it up again/);
   });
 
   it('lets only the one who reported take it back', () => {

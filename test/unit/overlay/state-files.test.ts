@@ -54,10 +54,10 @@ describe('state files', () => {
     expect(await files.load('saved')).toEqual({
       records: [old],
       unreadable: [
-        { name: 'overlay1', problem: 'is not whole: it is no JSON text' },
-        { name: 'overlay2', problem: 'was written by a newer overlayadm (version 7)' },
-        { name: 'overlay3', problem: 'is not a regular file' },
-        { name: 'overlay4', problem: 'is a symbolic link' },
+        { name: 'overlay1', problem: `${join(state, 'overlay1.json')} is not whole: it is no JSON text` },
+        { name: 'overlay2', problem: `${join(state, 'overlay2.json')} was written by a newer overlayadm (version 7)` },
+        { name: 'overlay3', problem: `${join(state, 'overlay3.json')} is not a regular file` },
+        { name: 'overlay4', problem: `${join(state, 'overlay4.json')} is a symbolic link` },
       ],
     });
     expect(readdirSync(state)).toEqual(['README', 'overlay0.json', 'overlay1.json', 'overlay2.json', 'overlay3.json', 'overlay4.json']);

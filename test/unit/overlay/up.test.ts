@@ -60,7 +60,8 @@ describe('an overlay that cannot be brought up at boot', () => {
     free();
     await retry();
     await host.turns();
-    expect([await host.names(), await host.call('overlay.names', { saved: true })]).toEqual([[], []]);
+    expect([await host.names(), await host.call('overlay.names', { saved: true })]).toEqual([[], ['overlay0']]);
+    expect(await host.call('overlay.health', { name: 'overlay0' })).toMatchObject({ status: 'DOWN' });
     expect(await up()).toMatchObject({ up: ['overlay0'], failed: [] });
   });
 });
@@ -75,5 +76,17 @@ describe('an overlay that cannot be restored', () => {
     await host.turns();
     expect([[...host.kernel.known.keys()], host.store.names]).toEqual([[], []]);
     free();
+  });
+});
+
+describe('an overlay whose device somebody has deleted', () => {
+  it('is made anew by up-overlay, with its VNICs', async () => {
+    host.io.deleteTap('overlay0');
+    await host.turns();
+    expect(await host.call('overlay.health', { name: 'overlay0' })).toMatchObject({ status: 'DEGRADED' });
+    expect(await up()).toMatchObject({ up: ['overlay0'], failed: [] });
+    expect(host.kernel.link('overlay0')).toBeDefined();
+    expect(await host.call('vnic.list', { overlay: null })).toMatchObject([{ vnic: 'vnic0', state: 'up' }]);
+    expect(await host.call('overlay.health', { name: 'overlay0' })).toMatchObject({ status: 'ONLINE' });
   });
 });

@@ -57,13 +57,15 @@ describe('the properties of a VNIC', () => {
     expect(rig.link('vnic0', 'blue')).toMatchObject({ mtu: 1300 });
   });
 
-  it('go back to the mtu of the overlay and to the namespace of overlayd, together or each', async () => {
+  it('go back to the mtu of the overlay, and to the namespace of overlayd only when that is said', async () => {
     const { rig, set } = await start();
     await set({ mtu: '1300', netns: 'blue' });
     await rig.vnics.reset('vnic0', ['mtu'], false);
     expect(rig.files.vnics('saved')).toMatchObject([{ mtu: 1400, netns: 'blue' }]);
     await set({ mtu: '1300' });
     await rig.vnics.reset('vnic0', null, false);
+    expect(rig.files.vnics('saved')).toMatchObject([{ mtu: 1400, netns: 'blue' }]);
+    await rig.vnics.reset('vnic0', ['netns'], false);
     expect(rig.files.vnics('saved')).toMatchObject([{ mtu: 1400, netns: null }]);
     expect([rig.link('vnic0')?.mtu, rig.link('vnic0', 'blue')]).toEqual([1400, undefined]);
     await expect(rig.vnics.reset('vnic0', ['state'], false)).rejects.toEqual(refused('PROPERTY_READ_ONLY'));
@@ -156,4 +158,10 @@ describe('the statistics of a VNIC', () => {
     );
     expect(() => rig.vnics.statistics('vnic9')).toThrow(refused('VNIC_NOT_FOUND'));
   });
+});
+
+it('a property that is known and cannot be set is named before one that is not known', async () => {
+  const { set } = await start();
+  await expect(set({ nope: '1', state: 'up' })).rejects.toMatchObject({ code: 'PROPERTY_READ_ONLY', message: 'state: read-only property' });
+  await expect(set({ nope: '1' })).rejects.toMatchObject({ code: 'PROPERTY_UNKNOWN', message: "invalid link property 'nope'" });
 });

@@ -25,6 +25,19 @@ function rename(netns: string | undefined): void {
 }
 
 describe.each([undefined, 'blue'])('a VNIC whose link was renamed (namespace %s)', (netns) => {
+  it('is shown with both names, goes on to be managed, and is not made once more', async () => {
+    await host.createVnic('vnic0', 'overlay0', { properties: netns === undefined ? [] : [{ name: 'netns', text: netns }] });
+    rename(netns);
+    const there = [...host.kernel.linksIn(netns).keys()];
+    expect(await host.call('vnic.list', { overlay: null })).toMatchObject([{ vnic: 'vnic0', state: 'up, renamed to eth0' }]);
+    expect(await host.call('overlay.up', { name: 'overlay0' })).toMatchObject({ failed: [] });
+    await host.restart();
+    await host.restored('overlay0');
+    expect([...host.kernel.linksIn(netns).keys()]).toEqual(there);
+    await host.call('linkprop.set', { link: 'vnic0', properties: [{ name: 'mtu', text: '1300' }], temporary: false });
+    expect(host.kernel.link('eth0', netns)?.mtu).toBe(1300);
+  });
+
   it('is off the overlay when it is deleted', async () => {
     await host.createVnic('vnic0', 'overlay0', { properties: netns === undefined ? [] : [{ name: 'netns', text: netns }] });
     rename(netns);

@@ -83,6 +83,30 @@ describe('call', () => {
     expect(await errorOf(names(client))).toMatchObject({ code: 'RPC_TIMEOUT', message: 'overlayd: no answer to overlay.names (after 0.03 s)' });
   });
 
+  it.each([
+    ['overlay.delete', { name: 'overlay0', temporary: false }, 'overlayadm show-overlay -f'],
+    ['vnic.delete', { name: 'vnic0', temporary: false }, 'overlayadm show-vnic'],
+    ['target.flush', { overlay: 'overlay0' }, 'overlayadm show-overlay -t'],
+    ['linkprop.reset', { link: 'overlay0', properties: null, temporary: false }, 'overlayadm show-linkprop'],
+    ['plugin.reload', {}, 'overlayadm show-plugins'],
+  ] as const)('says that the change may have been made when %s has no answer', async (method, params, see) => {
+    await using silent = await stub(afterHello(() => undefined));
+    await using leaving = await stub(afterHello((socket) => socket.end()));
+    const advice = expect.stringMatching(`^The change may have been made: "${see}" shows what there is now\\.\noverlayd may be`);
+    await using slow = await connect(silent.path, { ...OPTIONS, callTimeoutMs: 30 });
+    expect(await errorOf(slow.call(method, params as never))).toMatchObject({ code: 'RPC_TIMEOUT', advice });
+    await using lost = await connect(leaving.path, OPTIONS);
+    expect(await errorOf(lost.call(method, params as never))).toMatchObject({ code: 'RPC_CLOSED', advice });
+    // This one was never sent.
+    expect((await errorOf(lost.call(method, params as never))).advice).not.toContain('may have been made');
+  });
+
+  it('says nothing of a change when only a question was out', async () => {
+    await using silent = await stub(afterHello(() => undefined));
+    await using client = await connect(silent.path, { ...OPTIONS, callTimeoutMs: 30 });
+    expect((await errorOf(names(client))).advice).toBe('overlayd may be stopped or overloaded: see its log.');
+  });
+
   it('fails what is out, and what comes later, when it is closed', async () => {
     await using daemon = await fakeDaemon({ handlers: { 'overlay.names': () => new Promise(() => undefined) } });
     const client = await connect(daemon.path, OPTIONS);
