@@ -23,6 +23,7 @@ const checks = [
   ['import table', () => run(node, ['tools/import-rules.mjs'])],
   ['biome: format, lint, imports, cycles', () => run('biome', ['ci', ...colors, '--error-on-warnings', '--max-diagnostics=100'])],
   ['man pages', manPages],
+  ['completions as the commands are', () => run(node, ['tools/completions.mjs', '--check'])],
 ];
 if (existsSync(join(root, 'tools/snapshot.mjs'))) checks.push(['commands as in the snapshot', () => run(node, ['tools/snapshot.mjs'])]);
 

@@ -6,9 +6,7 @@ import { keeperPath } from '../src/index.ts';
 const keeper = process.env.PACKETIO_TEST_KEEPER ?? keeperPath() ?? '';
 const unshare = ['unshare', '--pid', '--fork', '--mount-proc'];
 const isPossible =
-  process.getuid?.() === 0 &&
-  spawnSync('unshare', [...unshare.slice(1), 'true']).status === 0 &&
-  spawnSync('python3', ['--version']).status === 0;
+  process.getuid?.() === 0 && spawnSync('unshare', [...unshare.slice(1), 'true']).status === 0 && spawnSync('python3', ['--version']).status === 0;
 
 /** Its first life leaves three processes behind, which end in the second. */
 const CHILD = `
