@@ -1,14 +1,14 @@
 // All overlays of this host: made, restored, found, deleted; what the engine reports finds its overlay here.
-import { messageOf, OverlayError } from '@overlayadm/api';
+import { messageOf, type OverlayError } from '@overlayadm/api';
 import type { FromEngine } from '../engine/messages.ts';
 import type { KernelNetwork } from '../linux/types.ts';
-import type { Timer } from '../util/clock.ts';
-import { RESTORE_RETRY_MS } from '../util/limits.ts';
+import { type Broken, BrokenOverlays } from './broken-overlays.ts';
 import { type Created, type CreateRequest, createOverlay } from './create.ts';
-import type { Miss } from './lookups.ts';
+import { EngineReports } from './engine-reports.ts';
 import { checkLinkName, freeOverlayName } from './names.ts';
 import type { OpenParts } from './open.ts';
 import type { Overlay } from './overlay.ts';
+import { busy, notFound, nothingSaved, notThere, onlySaved, shuttingDown, taken, type UnderWay, underWay, unreadable } from './overlay-errors.ts';
 import { type OverlayRecord, type VnicRecord, withVnic } from './record.ts';
 import type { Place } from './records.ts';
 import { NO_PAST, type Past, restoreOverlay } from './restore.ts';
@@ -30,38 +30,25 @@ export interface OverlaysParts extends OpenParts {
   discard(name: string): void;
 }
 
-/** An overlay that should be there and is not. */
-export interface Broken {
-  readonly reason: string;
-  readonly advice: string;
-  readonly since: Date;
-}
-
-const MISS_KINDS = ['target', 'question', 'asker'] as const;
 const BOTH: readonly Place[] = ['saved', 'up'];
-
-const onlySaved = (name: string): OverlayError =>
-  new OverlayError('OVERLAY_DOWN', `${name}: saved, but not up`, {
-    details: { overlay: name },
-    advice: `"overlayadm up-overlay ${name}" brings it up, "overlayadm delete-overlay ${name}" removes what is saved.`,
-  });
-
-const shuttingDown = (): OverlayError => new OverlayError('SHUTTING_DOWN', 'overlayd is stopping', { advice: 'Try again in a moment.' });
 
 export class Overlays {
   readonly #parts: OverlaysParts;
   readonly #byName = new Map<string, Overlay>();
-  readonly #byPort = new Map<number, Overlay>();
+  readonly #reports: EngineReports;
   /** Names that something is under way with: nobody else may have them. */
-  readonly #reserved = new Map<string, 'created' | 'brought up' | 'deleted'>();
-  readonly #broken = new Map<string, Broken>();
+  readonly #reserved = new Map<string, UnderWay>();
+  readonly #broken: BrokenOverlays;
   readonly #watch: UnderlayWatch;
-  #retry: Timer | undefined;
   #closed = false;
 
   constructor(parts: OverlaysParts) {
     this.#parts = parts;
-    this.#watch = new UnderlayWatch({ clock: parts.overlay.clock, kernel: parts.kernel, log: parts.overlay.log });
+    this.#reports = new EngineReports(parts.overlay.engine);
+    const { clock, log } = parts.overlay;
+    this.#watch = new UnderlayWatch({ clock, kernel: parts.kernel, log });
+    const isThere = (name: string): boolean => this.#isThere(name);
+    this.#broken = new BrokenOverlays({ clock, log, records: parts.records, isThere, open: (name) => this.#open(name) });
   }
 
   /** Those that are there, by name. */
@@ -74,7 +61,7 @@ export class Overlays {
     const { records } = this.#parts;
     const unreadable = [...records.unreadable('up').keys(), ...records.unreadable('saved').keys()];
     const down = records.names('saved').filter((name) => this.isDown(name));
-    return [...new Set([...this.#byName.keys(), ...this.#broken.keys(), ...unreadable, ...down])].toSorted(byNumber);
+    return [...new Set([...this.#byName.keys(), ...this.#broken.names(), ...unreadable, ...down])].toSorted(byNumber);
   }
 
   /** Is it saved, and nothing else: taken down by a person, and asked for by nobody? */
@@ -95,15 +82,7 @@ export class Overlays {
 
   /** Why it is not there, or not as it is saved; undefined when nothing is wrong with it. */
   broken(name: string): Broken | undefined {
-    const { records } = this.#parts;
-    const problem = records.unreadable('up').get(name) ?? records.unreadable('saved').get(name);
-    const known = this.#broken.get(name);
-    if (known !== undefined || problem === undefined) return known;
-    return {
-      reason: problem,
-      advice: `mend the file, or delete it with "overlayadm delete-overlay ${name}"`,
-      since: this.#parts.overlay.clock.date(),
-    };
+    return this.#broken.get(name);
   }
 
   has(name: string): boolean {
@@ -114,9 +93,8 @@ export class Overlays {
   get(name: string): Overlay {
     const overlay = this.#byName.get(name);
     if (overlay !== undefined) return overlay;
-    const broken = this.#broken.get(name)?.reason;
-    if (broken !== undefined)
-      throw new OverlayError('OVERLAY_DOWN', `${name}: is not there (${broken})`, { details: { overlay: name, reason: broken } });
+    const broken = this.#broken.reason(name);
+    if (broken !== undefined) throw notThere(name, broken);
     throw this.isDown(name) ? onlySaved(name) : this.#notFound(name);
   }
 
@@ -142,11 +120,10 @@ export class Overlays {
 
   /** Takes over, or makes anew, what the overlayd before us had. What cannot be had is tried again from time to time. */
   async restore(): Promise<void> {
-    const { records } = this.#parts;
-    for (const name of records.names('up')) if (!this.#isThere(name)) await this.#restoreOne(name);
+    const { records, overlay } = this.#parts;
+    await this.#broken.tryAll();
     for (const place of BOTH)
-      for (const [name, problem] of records.unreadable(place)) this.#parts.overlay.log.warn({ overlay: name, problem }, 'record cannot be used');
-    this.#planRetry();
+      for (const [name, problem] of records.unreadable(place)) overlay.log.warn({ overlay: name, problem }, 'record cannot be used');
   }
 
   /**
@@ -156,30 +133,32 @@ export class Overlays {
    */
   async up(name: string): Promise<void> {
     if (this.#closed) throw shuttingDown();
-    const { records } = this.#parts;
-    const saved = records.get('saved', name);
-    if (saved === undefined) throw this.#notSaved(name);
-    let overlay = this.#byName.get(name);
-    const now = records.get('up', name);
-    if (overlay !== undefined && this.#isDeviceGone(overlay)) {
-      await this.#leave(overlay, () => overlay?.close() ?? Promise.resolve());
-      overlay = undefined;
-    }
-    if (overlay !== undefined && now !== undefined) {
-      const isMissing = ({ name: vnic }: VnicRecord): boolean => !records.get('up', name)?.vnics.some((other) => other.name === vnic);
-      const missing = (): readonly VnicRecord[] => records.get('saved', name)?.vnics.filter(isMissing) ?? [];
-      // Looked at once more when it is its turn: one may have been deleted for good meanwhile.
-      if (missing().length > 0) await records.change(name, true, (record) => missing().reduce(withVnic, record));
-      return this.#parts.restored(overlay, records.get('up', name) ?? now, NO_PAST);
-    }
+    const overlay = this.#byName.get(name);
+    const isGone = overlay !== undefined && this.#isDeviceGone(overlay);
+    const saved = this.#parts.records.get('saved', name);
+    if (saved === undefined && !isGone) throw this.#notSaved(name);
+    if (isGone) await this.#leave(overlay, () => overlay.close());
+    else if (overlay !== undefined) return this.#bringBackVnics(overlay);
     this.#refuseReserved(name);
     try {
       await this.#open(name);
     } catch (error) {
-      this.#isBroken(name, error);
-      this.#planRetry();
+      this.#broken.add(name, error);
+      this.#broken.plan();
       throw error;
     }
+  }
+
+  /** Those that are saved and were deleted for now, or by somebody else. */
+  async #bringBackVnics(overlay: Overlay): Promise<void> {
+    const { records, restored } = this.#parts;
+    const { name } = overlay.facts;
+    const isMissing = ({ name: vnic }: VnicRecord): boolean => !records.get('up', name)?.vnics.some((other) => other.name === vnic);
+    const missing = (): readonly VnicRecord[] => records.get('saved', name)?.vnics.filter(isMissing) ?? [];
+    // Looked at once more when it is its turn: one may have been deleted for good meanwhile.
+    if (missing().length > 0) await records.change(name, true, (record) => missing().reduce(withVnic, record));
+    const record = records.get('up', name);
+    if (record !== undefined) await restored(overlay, record, NO_PAST);
   }
 
   /** Names of what is saved, readable or not. */
@@ -207,7 +186,7 @@ export class Overlays {
     this.#reserved.set(name, 'deleted');
     try {
       await records.remove(name, places);
-      this.#broken.delete(name);
+      this.#broken.remove(name);
       discard(name);
       await forget(name);
     } finally {
@@ -218,7 +197,7 @@ export class Overlays {
   /** Lets go of everything, for the overlayd that comes next, and refuses to make anything new. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#retry?.cancel();
+    this.#broken.close();
     await Promise.all([...this.#byName.values()].map((overlay) => this.#leave(overlay, () => overlay.release())));
   }
 
@@ -229,37 +208,7 @@ export class Overlays {
   }
 
   fromEngine(message: Exclude<FromEngine, { readonly op: 'done' }>): void {
-    switch (message.op) {
-      case 'lookups':
-        return this.#missed(message);
-      case 'aborts':
-        for (const overlay of this.#byName.values()) overlay.aborted(message.ids);
-        return;
-      case 'tooBig':
-        return this.#byPort.get(message.port)?.tooBig(message);
-      case 'tapFailed':
-        return this.#byPort.get(message.port)?.tapFailed(message.errno);
-    }
-  }
-
-  async #restoreOne(name: string): Promise<void> {
-    if (this.#closed) return;
-    try {
-      await this.#open(name);
-    } catch (error) {
-      this.#isBroken(name, error);
-    }
-  }
-
-  #isBroken(name: string, error: unknown): void {
-    const { records, overlay } = this.#parts;
-    // It could not even be recorded that it should be there.
-    if (records.get('up', name) === undefined) return;
-    const reason = messageOf(error);
-    const advice = (OverlayError.is(error) ? error.advice : undefined) ?? 'it is tried again by itself; see the log of overlayd';
-    const since = this.#broken.get(name)?.since ?? overlay.clock.date();
-    if (this.#broken.get(name)?.reason !== reason) overlay.log.warn({ overlay: name, reason }, 'overlay cannot be restored');
-    this.#broken.set(name, { reason, advice, since });
+    this.#reports.take(message);
   }
 
   /** Recorded first, then made: also an overlayd that comes after us tries what is recorded as up. */
@@ -278,7 +227,7 @@ export class Overlays {
         throw shuttingDown();
       }
       this.#enter(overlay);
-      this.#broken.delete(name);
+      this.#broken.remove(name);
       this.#parts.overlay.log.info({ overlay: name, vnetid: record.vnetid, encap: record.encap.name, adopted }, 'overlay restored');
       // A VNIC that was deleted meanwhile must not come back.
       await this.#parts.restored(overlay, records.get('up', name) ?? record, past);
@@ -287,27 +236,9 @@ export class Overlays {
     }
   }
 
-  #planRetry(): void {
-    this.#retry?.cancel();
-    const { records, overlay } = this.#parts;
-    const waits = this.#broken.size + records.unreadable('up').size;
-    if (waits === 0 || this.#closed) return;
-    this.#retry = overlay.clock.after(RESTORE_RETRY_MS, () => void this.#tryAgain());
-  }
-
-  async #tryAgain(): Promise<void> {
-    try {
-      await this.#parts.records.load();
-      for (const name of this.#parts.records.names('up')) if (!this.#isThere(name)) await this.#restoreOne(name);
-    } catch (error) {
-      this.#parts.overlay.log.error({ error: messageOf(error) }, 'records cannot be read');
-    }
-    this.#planRetry();
-  }
-
   #enter(overlay: Overlay): void {
     this.#byName.set(overlay.facts.name, overlay);
-    this.#byPort.set(overlay.port?.id ?? -1, overlay);
+    this.#reports.add(overlay);
     this.#watch.add(overlay);
   }
 
@@ -316,32 +247,7 @@ export class Overlays {
     const above = this.#parts.kernel.linksAbove(overlay.port?.linkIndex ?? -1);
     const there = above.map((link) => (link.netns === undefined ? link.name : `${link.name} in ${link.netns}`));
     const names = [...there, ...this.#parts.absentVnics(name, temporary)];
-    if (names.length === 0) return;
-    throw new OverlayError('OVERLAY_BUSY', `failed to delete ${name}: link busy (${names.join(', ')})`, {
-      details: { overlay: name, links: names },
-      advice: `Delete first what stands on it: "overlayadm delete-vnic ${above[0]?.name ?? names[0]}".`,
-    });
-  }
-
-  #missed({ ids, ports, kinds, ends, bytes }: Extract<FromEngine, { readonly op: 'lookups' }>): void {
-    const byPort = new Map<number, Miss[]>();
-    let start = 0;
-    for (let row = 0; row < ids.length; row++) {
-      const end = ends[row] as number;
-      const miss = { id: ids[row] as number, kind: MISS_KINDS[kinds[row] as number] ?? 'target', frame: bytes.subarray(start, end) };
-      start = end;
-      const misses = byPort.get(ports[row] as number);
-      if (misses === undefined) byPort.set(ports[row] as number, [miss]);
-      else misses.push(miss);
-    }
-    for (const [port, misses] of byPort) this.#ask(this.#byPort.get(port), misses);
-  }
-
-  /** An overlay that is not complete yet, or no more, has nobody to ask: what would wait for an answer is dropped. */
-  #ask(overlay: Overlay | undefined, misses: readonly Miss[]): void {
-    if (overlay !== undefined) return overlay.missed(misses);
-    const answers = misses.flatMap(({ id, kind }) => (kind === 'asker' ? [] : [{ id, kind: 'drop' } as const]));
-    if (answers.length > 0) this.#parts.overlay.engine.send({ op: 'answers', answers });
+    if (names.length > 0) throw busy(name, names, above[0]?.name ?? (names[0] as string));
   }
 
   /**
@@ -368,7 +274,7 @@ export class Overlays {
   async #leave(overlay: Overlay, end: () => Promise<void>): Promise<void> {
     const { name } = overlay.facts;
     this.#byName.delete(name);
-    this.#byPort.delete(overlay.port?.id ?? -1);
+    this.#reports.remove(overlay);
     this.#watch.remove(overlay);
     this.#reserved.set(name, 'deleted');
     try {
@@ -395,42 +301,22 @@ export class Overlays {
   }
 
   #taken(name: string): OverlayError {
-    const isDown = !this.#isThere(name);
-    return new OverlayError('OVERLAY_EXISTS', `overlay creation failed (name): ${name}: object already exists${isDown ? ', but is not up' : ''}`, {
-      details: { overlay: name, step: 'name' },
-      advice: isDown
-        ? `Bring it up with "overlayadm up-overlay ${name}", or delete it with "overlayadm delete-overlay ${name}".`
-        : `Choose another name, or delete it with "overlayadm delete-overlay ${name}".`,
-    });
+    return taken(name, !this.#isThere(name));
   }
 
   #refuseReserved(name: string): void {
-    const under = this.#reserved.get(name);
-    if (under === undefined) return;
-    throw new OverlayError('OVERLAY_BUSY', `${name}: link busy (it is being ${under})`, {
-      details: { overlay: name },
-      advice: 'Try again in a moment.',
-    });
+    const what = this.#reserved.get(name);
+    if (what !== undefined) throw underWay(name, what);
   }
 
   #notFound(name: string): OverlayError {
-    const isOther = this.#exists(name) || overlayOfVnic(this.#parts.records, name, BOTH) !== undefined;
-    return new OverlayError('OVERLAY_NOT_FOUND', isOther ? `${name} is not an overlay` : `${name}: object not found`, {
-      details: { overlay: name },
-      advice: '"overlayadm show-overlay" shows the overlays there are.',
-    });
+    return notFound(name, this.#exists(name) || overlayOfVnic(this.#parts.records, name, BOTH) !== undefined);
   }
 
   #notSaved(name: string): OverlayError {
     const problem = this.#parts.records.unreadable('saved').get(name);
-    if (problem !== undefined) {
-      return new OverlayError('STATE_UNREADABLE', `${name}: ${problem}`, {
-        details: { overlay: name },
-        advice: `Mend the file, or delete it with "overlayadm delete-overlay ${name}".`,
-      });
-    }
-    if (!this.#byName.has(name)) return this.#notFound(name);
-    return new OverlayError('OVERLAY_NOT_FOUND', `${name}: is temporary, nothing is saved of it`, { details: { overlay: name } });
+    if (problem !== undefined) return unreadable(name, problem);
+    return this.#byName.has(name) ? nothingSaved(name) : this.#notFound(name);
   }
 
   #exists(name: string): boolean {
