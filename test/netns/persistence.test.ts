@@ -104,7 +104,7 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss', 'ping', 'nsenter', '
       const before = { vnics: await listed(), overlays: await show('show-overlay', 'overlay0'), drawn: await macOf(ours, 'drawn1') };
       expect(before.vnics.slice(1, -1).every((line) => line.endsWith(' up') || /up\s*$/.test(line))).toBe(true);
       await reboot(blue);
-      expect(await show('show-overlay', '-f')).not.toContain('overlay0');
+      expect(await show('show-overlay', '-f')).toMatch(/^overlay0 +DOWN +saved, not up/m);
       await show('up-overlay');
       expect(await show('show-overlay', '-f')).not.toContain('fleeting');
       expect(await show('show-vnic')).not.toContain('fleeting');
