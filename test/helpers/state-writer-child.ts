@@ -1,5 +1,6 @@
 // A process that writes records of one overlay until it is killed; says so once the first one is there.
-import { StateFiles } from '../../src/core/overlay/state-files.ts';
+// The built files: a process of its own has nobody who makes older syntax of "await using" for Node.js 22.
+import { StateFiles } from '../../dist/core/overlay/state-files.js';
 import { overlayRecord, vnicRecord } from './overlay-record.ts';
 
 const [, , folder = '', first = '0'] = process.argv;
