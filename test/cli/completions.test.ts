@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { completions, surface } from '../../tools/completions.mjs';
+import { skipUnless } from '../helpers/requirements.ts';
 import { temporaryFolder } from '../helpers/temporary.ts';
 
 const folder = fileURLToPath(new URL('../../completions', import.meta.url));
@@ -31,15 +32,20 @@ esac
 echo 'overlayadm: warning: of no interest' >&2
 `;
 
-/** What bash would put in place of the last word, for each line; the cursor is at its end, or at the first |. */
-function offered(lines: readonly string[]): string[][] {
+/** A folder with our overlayadm, for PATH. */
+function fake(): string {
   const bin = join(base, 'bin');
   mkdirSync(bin, { recursive: true });
   writeFileSync(join(bin, 'overlayadm'), FAKE);
   chmodSync(join(bin, 'overlayadm'), 0o755);
+  return `${bin}:${process.env.PATH ?? ''}`;
+}
+
+/** What bash would put in place of the last word, for each line; the cursor is at its end, or at the first |. */
+function offered(lines: readonly string[]): string[][] {
   const script = `source "$1"; shift
 for line; do before=\${line%%|*}; COMP_LINE=\${line/|/}; COMP_POINT=\${#before}; COMPREPLY=(); _overlayadm; printf '%s\\n' "\${COMPREPLY[@]}" | sort | tr '\\n' ' '; echo; done`;
-  const env = { PATH: `${bin}:${process.env.PATH}`, LC_ALL: 'C' };
+  const env = { PATH: fake(), LC_ALL: 'C' };
   const args = ['--norc', '-c', script, 'bash', join(folder, 'overlayadm.bash'), ...lines];
   const stdout = execFileSync('bash', args, { env, encoding: 'utf8', cwd: base, stdio: ['ignore', 'pipe', 'inherit'] });
   return stdout
@@ -47,15 +53,6 @@ for line; do before=\${line%%|*}; COMP_LINE=\${line/|/}; COMP_POINT=\${#before};
     .split('\n')
     .map((line) => line.split(' ').filter((word) => word !== ''));
 }
-
-const hasShell = (name: string): boolean => {
-  try {
-    execFileSync(name, ['-c', 'true'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 it('the files are what tools/completions.mjs makes of the commands', async () => {
   for (const [name, text] of await completions()) expect(readFileSync(join(folder, name), 'utf8'), name).toBe(text);
@@ -137,8 +134,27 @@ describe('bash', () => {
   });
 });
 
-describe.each(['zsh', 'fish'])('%s', (shell) => {
-  it.skipIf(!hasShell(shell))('can read its file', () => {
-    execFileSync(shell, ['-n', join(folder, `overlayadm.${shell}`)], { stdio: ['ignore', 'ignore', 'inherit'] });
+for (const shell of ['zsh', 'fish']) {
+  skipUnless({ commands: [shell] })(`completion of ${shell}`, () => {
+    it('can be read by it', () => {
+      execFileSync(shell, ['-n', join(folder, `overlayadm.${shell}`)], { stdio: ['ignore', 'ignore', 'inherit'] });
+    });
+  });
+}
+
+skipUnless({ commands: ['fish'] })('completion of fish, asked', () => {
+  it.each([
+    ['overlayadm show-ov', ['show-overlay']],
+    ['overlayadm modify-overlay ', ['net1', 'overlay0']],
+    ['overlayadm plugins u', ['uninstall', 'update']],
+  ])('offers for "%s" what there is', (line, expected) => {
+    const asked = `source ${join(folder, 'overlayadm.fish')}; complete -C '${line}'`;
+    const said = execFileSync('fish', ['--no-config', '-c', asked], { encoding: 'utf8', env: { PATH: fake(), HOME: base } });
+    expect(
+      said
+        .split('\n')
+        .flatMap((row) => (row === '' ? [] : [row.split('\t')[0]]))
+        .toSorted(),
+    ).toEqual(expected);
   });
 });
