@@ -42,22 +42,17 @@ export function linkHandlers(parts: LinkParts): LinkHandlers {
       const overlay = overlayOrVnic(parts, link);
       if (overlay === undefined) return { warnings: await vnics.set(link, properties, temporary) };
       const setter: Setter = { uid, gid, groups };
-      return { warnings: await changed(parts, overlay, temporary, () => setProperties(parts.change, overlay, properties, setter, temporary)) };
+      return { warnings: await changed(overlay, temporary, () => setProperties(parts.change, overlay, properties, setter, temporary)) };
     },
     'linkprop.reset': async ({ link, properties, temporary }) => {
       const overlay = overlayOrVnic(parts, link);
       if (overlay === undefined) return { warnings: await vnics.reset(link, properties, temporary) };
-      return { warnings: await changed(parts, overlay, temporary, () => resetProperties(parts.change, overlay, properties, temporary)) };
+      return { warnings: await changed(overlay, temporary, () => resetProperties(parts.change, overlay, properties, temporary)) };
     },
   };
 
-  async function changed(
-    { records: all }: LinkParts,
-    overlay: Overlay,
-    temporary: boolean,
-    change: () => Promise<readonly string[]>,
-  ): Promise<readonly string[]> {
-    if (!temporary && !all.isSaved(overlay.facts.name)) throw temporaryOnly(overlay.facts.name);
+  async function changed(overlay: Overlay, temporary: boolean, change: () => Promise<readonly string[]>): Promise<readonly string[]> {
+    if (!temporary && !records.isSaved(overlay.facts.name)) throw temporaryOnly(overlay.facts.name);
     const warnings = await change();
     overlays.listenAnew(overlay);
     return warnings;

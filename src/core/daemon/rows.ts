@@ -45,8 +45,10 @@ export function propertyRows({ facts }: Overlay, table: ProviderTable): readonly
   }));
 }
 
-/** Link properties: those that have a value of their own, not what -e, -s and -v have set. */
-/** `configured`: what the configuration gives a new overlay, before the plugin's own defaults. */
+/**
+ * Link properties: those that have a value of their own, not what -e, -s and -v have set. `configured`: what the configuration
+ * gives a new overlay, before the plugin's own defaults.
+ */
 export function linkPropertyRows(
   { facts }: Overlay,
   saved: OverlayRecord | undefined,

@@ -2,6 +2,7 @@
 import { messageOf, OverlayError } from '@overlayadm/api';
 import type { Overlays } from '../overlay/overlays.ts';
 import type { Records } from '../overlay/records.ts';
+import { toRpcError } from '../rpc/errors.ts';
 import type { Failed, UpResult } from '../rpc/protocol.ts';
 
 export interface UpParts {
@@ -26,7 +27,7 @@ export async function bringUp({ overlays, records }: UpParts, name: string | nul
 }
 
 function failureOf(name: string, error: unknown): Failed {
-  const known = OverlayError.is(error) ? error : undefined;
-  const advice = known?.advice === undefined ? {} : { advice: known.advice };
-  return { name, code: known?.code ?? 'INTERNAL', message: messageOf(error), details: known?.details ?? {}, ...advice };
+  const known = OverlayError.is(error) ? error : new OverlayError('INTERNAL', messageOf(error));
+  const { message, data } = toRpcError(known);
+  return { name, message, ...data };
 }

@@ -6,6 +6,7 @@ import type { FrameQuestion } from '../proxy/answers.ts';
 import type { Log } from '../util/log.ts';
 import { macToKey } from '../util/mac-key.ts';
 import type { CheckedDestination } from './destination.ts';
+import { isInterfaceMac } from './interface-mac.ts';
 
 /** Reads and makes frames; handed in, so that this folder knows no wire format. */
 export interface FrameDoor {
@@ -42,7 +43,6 @@ export interface Miss {
   readonly frame: Uint8Array;
 }
 
-const ZERO_MAC = '00:00:00:00:00:00';
 /** Requests of our own have numbers that the engine, which counts up from 1, never reaches. */
 const FIRST_OWN_ID = 2 ** 52;
 /** Who asks when no guest does: locally administered, and nobody's. */
@@ -190,7 +190,7 @@ export class OverlayLookups {
 
   #proxy(id: number, { question, frames }: OpenQuestion, mac: MacAddress, destination: Destination | undefined): EngineAnswer {
     const { engine, port } = this.#parts;
-    if (isGroupMac(mac) || mac === ZERO_MAC) {
+    if (!isInterfaceMac(mac)) {
       this.#parts.wrongDestination(macToDisplay(mac), 'it is not the address of one interface');
       return { id, kind: 'drop' };
     }

@@ -96,7 +96,7 @@
 // NOT DONE, AND WHY. No learning from traffic: anybody who can send a datagram could move a tenant's address. No
 // flooding: what the lookup plugin does not know does not exist. No fragments (RFC 7348 §4.3): what does not fit is
 // dropped, counted and reported with its size.
-import { type Destination, type IpAddress, ipFromBytes, isGroupMac, type MacAddress, OverlayError, parseMac } from '@overlayadm/api';
+import { type Destination, type IpAddress, ipFromBytes, type MacAddress, OverlayError } from '@overlayadm/api';
 import type { DatapathPort } from '../datapath/driver.ts';
 import type { CacheEntry, EngineLink, FromEngine, WireDestination } from '../engine/messages.ts';
 import type { InstanceEvents, LookupInstance } from '../lookup/types.ts';
@@ -107,9 +107,12 @@ import { keyToMac, macToKey } from '../util/mac-key.ts';
 import { type CheckedDestination, parseDestination, showDestination } from './destination.ts';
 import { Health } from './health.ts';
 import { InstanceDoor } from './instance-door.ts';
+import { readInterfaceMac } from './interface-mac.ts';
 import { type FrameDoor, type Miss, OverlayLookups } from './lookups.ts';
 import { tooBigReason } from './mtu.ts';
 import type { OverlayFacts } from './record.ts';
+import { noTargets, targetNotFound, wrongTarget } from './target-errors.ts';
+import type { Watcher } from './verify.ts';
 
 export interface OverlayParts {
   readonly engine: EngineLink;
@@ -129,17 +132,6 @@ export interface Target {
   readonly mac: MacAddress;
   /** `ip:port`, `[ipv6]:port` or `drop`. */
   readonly destination: string;
-}
-
-/** Who waits for the lookup instance of a restored overlay. */
-export interface Watcher {
-  /** It can be asked, perhaps once more. */
-  up(): void;
-  down(): void;
-  /** A person has said where this target is. */
-  set(mac: MacAddress): void;
-  /** What was asked of this target could not be answered just now. */
-  unanswered(mac: MacAddress): void;
 }
 
 interface Open {
@@ -315,7 +307,7 @@ export class Overlay {
    */
   setTargetByPerson(text: string, destination: string): void {
     const port = this.#dynamicPort();
-    const mac = readTarget(text);
+    const mac = readInterfaceMac(text);
     const to = parseDestination(destination, this.#facts.encap.needs);
     if (to !== 'drop') {
       const checked = this.#parts.check(to, false);
@@ -328,12 +320,9 @@ export class Overlay {
   /** @throws OverlayError MAC_INVALID, TARGET_NOT_FOUND, NOT_SUPPORTED in point mode */
   async removeTarget(text: string): Promise<void> {
     const port = this.#dynamicPort();
-    const mac = readTarget(text);
+    const mac = readInterfaceMac(text);
     if ((await this.#parts.engine.call({ op: 'cacheRemove', port, mac: macToKey(mac) })) === true) return;
-    throw new OverlayError('TARGET_NOT_FOUND', `${text}: object not found`, {
-      details: { overlay: this.#facts.name, mac },
-      advice: `"overlayadm show-overlay -t ${this.#facts.name}" shows the targets there are.`,
-    });
+    throw targetNotFound(this.#facts.name, text, mac);
   }
 
   /** @throws OverlayError NOT_SUPPORTED in point mode */
@@ -372,10 +361,7 @@ export class Overlay {
   #dynamicPort(): number {
     const open = this.#open;
     if (open !== undefined && open.instance.mode === 'dynamic') return open.port.id;
-    throw new OverlayError('NOT_SUPPORTED', 'operation not supported', {
-      details: { overlay: this.#facts.name, search: this.#facts.search },
-      advice: `${this.#facts.search} sends every frame to one destination; there is no table of targets.`,
-    });
+    throw noTargets(this.#facts.name, this.#facts.search);
   }
 
   #whenOpen(act: (port: DatapathPort) => void): void {
@@ -408,19 +394,3 @@ export class Overlay {
     return showDestination(to, ipFromBytes(to.ip));
   }
 }
-
-function readTarget(text: string): MacAddress {
-  const mac = parseMac(text);
-  if (mac !== undefined && !isGroupMac(mac) && mac !== '00:00:00:00:00:00') return mac;
-  const why = mac === undefined ? 'invalid mac address' : 'not the address of one interface';
-  throw new OverlayError('MAC_INVALID', `${why}: ${JSON.stringify(text.slice(0, 64))}`, {
-    details: { mac: text },
-    advice: 'Give six octets like 2:8:20:0:0:1; the first octet has to be even.',
-  });
-}
-
-const wrongTarget = (destination: string, reason: string): OverlayError =>
-  new OverlayError('DESTINATION_WRONG', `${destination}: cannot be a destination, ${reason}`, {
-    details: { destination, reason },
-    advice: 'Give the underlay address of another host, of the address family that the overlay listens on.',
-  });

@@ -9,6 +9,17 @@ export interface VerifyParts {
   ask(targets: readonly MacAddress[]): void;
 }
 
+/** Who waits for the lookup instance of a restored overlay. */
+export interface Watcher {
+  /** It can be asked, perhaps once more. */
+  up(): void;
+  down(): void;
+  /** A person has said where this target is. */
+  set(mac: MacAddress): void;
+  /** What was asked of this target could not be answered just now. */
+  unanswered(mac: MacAddress): void;
+}
+
 export class Verification {
   readonly #parts: VerifyParts;
   readonly #left: Set<MacAddress>;

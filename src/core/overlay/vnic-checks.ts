@@ -1,7 +1,8 @@
 // What a new VNIC may be: its address, its VLAN, and how long it may last.
-import { isGroupMac, type MacAddress, macFromBytes, OverlayError, parseMac } from '@overlayadm/api';
+import { type MacAddress, macFromBytes, OverlayError } from '@overlayadm/api';
 import type { PropertyText } from '../property/arguments.ts';
 import { VLAN_ID } from '../util/limits.ts';
+import { readInterfaceMac } from './interface-mac.ts';
 import { checkLinkName } from './names.ts';
 import type { VnicRecord } from './record.ts';
 import { overlayOfVnic, type VnicRecords } from './vnic-book.ts';
@@ -55,23 +56,10 @@ export function newVnic(request: VnicRequest, parts: NewVnicParts): VnicRecord {
   if (!temporary && !records.isSaved(overlay.name)) throw overTemporary(name, overlay.name);
   parts.refuseName(netns);
   const used = parts.usedMacs();
-  const mac = request.mac === undefined ? drawMac(parts.randomBytes, (each) => !used.has(each)) : readVnicMac(request.mac);
+  const mac = request.mac === undefined ? drawMac(parts.randomBytes, (each) => !used.has(each)) : readInterfaceMac(request.mac);
   const user = used.get(mac);
   if (user !== undefined) throw macInUse(mac, user);
   return { name, mac, mtu, netns, vid: request.vid ?? null };
-}
-
-const NO_MAC = '00:00:00:00:00:00';
-
-/** @throws OverlayError MAC_INVALID */
-function readVnicMac(text: string): MacAddress {
-  const mac = parseMac(text);
-  if (mac !== undefined && !isGroupMac(mac) && mac !== NO_MAC) return mac;
-  const why = mac === undefined ? 'invalid mac address' : 'not the address of one interface';
-  throw new OverlayError('MAC_INVALID', `${why}: ${JSON.stringify(text.slice(0, 64))}`, {
-    details: { mac: text },
-    advice: 'Give six octets like 2:8:20:0:0:1; the first octet has to be even.',
-  });
 }
 
 /** Locally administered (the second lowest bit of the first octet) and for one receiver (the lowest clear). */

@@ -7,8 +7,9 @@ import type { EngineCall, ToEngine } from '../../../src/core/engine/messages.ts'
 import type { Ask, LookupInstance } from '../../../src/core/lookup/types.ts';
 import { checkDestination } from '../../../src/core/overlay/destination.ts';
 import type { InstanceDoor } from '../../../src/core/overlay/instance-door.ts';
-import { Overlay, type Watcher } from '../../../src/core/overlay/overlay.ts';
+import { Overlay } from '../../../src/core/overlay/overlay.ts';
 import { factsOf } from '../../../src/core/overlay/record.ts';
+import type { Watcher } from '../../../src/core/overlay/verify.ts';
 import { HEALTH_LOG_MS, TOO_BIG_QUIET_MS } from '../../../src/core/util/limits.ts';
 import { silentLog } from '../../../src/core/util/log.ts';
 import { macToKey } from '../../../src/core/util/mac-key.ts';
