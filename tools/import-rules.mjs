@@ -39,7 +39,7 @@ export const rows = [
   { folder: 'src/core/rpc', imports: [util, api, 'valibot'] },
   { folder: 'src/core/engine', imports: [...core('util', 'wire'), native, api], builtins: asynchronousBuiltins },
   { folder: 'src/core/linux', imports: [util, native, api] },
-  { folder: 'src/core/datapath', imports: ['src/core/engine/messages.ts', ...core('linux', 'util'), api] },
+  { folder: 'src/core/datapath', imports: [...core('engine/messages.ts', 'engine/snapshot.ts', 'linux', 'util'), api] },
   { folder: 'src/core/proxy', imports: [...core('wire', 'util'), api], builtins: false },
   {
     folder: 'src/core/varpd',

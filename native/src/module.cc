@@ -17,6 +17,7 @@ constexpr Entry kEntries[] = {
     {"setTapPersistent", setTapPersistent},
     {"openUdp", openUdp},
     {"udpAddress", udpAddress},
+    {"socketDrops", socketDrops},
     {"openNetlink", openNetlink},
     {"openWake", openWake},
     {"openPoll", openPoll},

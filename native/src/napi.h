@@ -15,11 +15,15 @@ namespace packetio {
 // The tables of src/types.ts, in words of 32 bits.
 constexpr size_t kFrameWords = 4;
 constexpr size_t kSendWords = 12;
+constexpr size_t kSourceWords = 6;
 struct FrameColumn {
   static constexpr size_t offset = 0, length = 1, fd = 2, error = 3;
 };
 struct SendColumn {
   static constexpr size_t offset = 0, length = 1, socket = 2, error = 3, family = 4, port = 5, address = 6, segment = 10;
+};
+struct SourceColumn {
+  static constexpr size_t family = 0, port = 1, address = 2;
 };
 constexpr uint32_t kTruncated = 0xffffffff;
 
@@ -102,6 +106,7 @@ napi_value readTap(napi_env env, napi_callback_info info);
 napi_value writeTaps(napi_env env, napi_callback_info info);
 napi_value openUdp(napi_env env, napi_callback_info info);
 napi_value udpAddress(napi_env env, napi_callback_info info);
+napi_value socketDrops(napi_env env, napi_callback_info info);
 napi_value receive(napi_env env, napi_callback_info info);
 napi_value send(napi_env env, napi_callback_info info);
 napi_value openWake(napi_env env, napi_callback_info info);

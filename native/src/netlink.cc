@@ -16,6 +16,7 @@ namespace packetio {
 namespace {
 
 constexpr uint32_t kMaxGroups = 64;
+constexpr int kRequestBytes = 4 << 20;  // of send buffer: a table of rules is one message of nfnetlink, however many overlays there are
 constexpr int kNotificationBytes = 4 << 20;  // of receive buffer when groups are joined: a burst of table changes should not be lost
 
 struct Opening {
@@ -50,6 +51,7 @@ const char* prepare(const Opening& opening) {
   const int yes = 1;
   // Words that say why, behind the errno of a refusal (NLMSGERR_ATTR_MSG). Kernels before 4.12 do without.
   (void)setsockopt(opening.fd, SOL_NETLINK, NETLINK_EXT_ACK, &yes, sizeof yes);
+  (void)setsockopt(opening.fd, SOL_SOCKET, SO_SNDBUFFORCE, &kRequestBytes, sizeof kRequestBytes);
   if (opening.groupCount > 0) {
     (void)setsockopt(opening.fd, SOL_SOCKET, SO_RCVBUFFORCE, &kNotificationBytes, sizeof kNotificationBytes);
   }

@@ -30,6 +30,10 @@ export const FRAME = { offset: 0, length: 1, fd: 2, errno: 3 } as const;
  */
 export const SEND = { offset: 0, length: 1, socket: 2, errno: 3, family: 4, port: 5, address: 6, segment: 10 } as const;
 
+/** Words of one row of the sources that receive() can write, and its columns: `family` is 4 or 6, the address takes four words as in a send row. */
+export const SOURCE_WORDS = 6;
+export const SOURCE = { family: 0, port: 1, address: 2 } as const;
+
 /** Length that receive() writes for a datagram that was larger than its slot. */
 export const TRUNCATED = 0xffff_ffff;
 
@@ -144,9 +148,11 @@ export interface PacketIo {
   readTap(fd: number, arena: Uint8Array, table: Uint32Array, start: number, end: number, headroom: number, room: number, max: number): number;
   /**
    * HOT: per batch. One recvmmsg for every 256: datagram i into the slot of `stride` bytes at `start + i * stride`, at most
-   * `max`. As readTap for the rest.
+   * `max`. As readTap for the rest. `sources`: a row of SOURCE for each of `max`, which says who sent it.
    */
-  receive(fd: number, arena: Uint8Array, table: Uint32Array, start: number, stride: number, max: number): number;
+  receive(fd: number, arena: Uint8Array, table: Uint32Array, start: number, stride: number, max: number, sources?: Uint32Array): number;
+  /** Datagrams that the socket had no room for since it was opened (SO_MEMINFO); modulo 2^32. */
+  socketDrops(fd: number): number;
   /**
    * HOT: per batch. Sends `count` rows. Rows of one socket keep their order and go in as few sendmmsg calls as possible. A
    * full socket is waited for, together at most `waitMs` a call (0 to 60,000); what is left then gets EAGAIN, all rows of

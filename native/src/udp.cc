@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/sock_diag.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -79,10 +80,15 @@ const char* prepare(int fd, const UdpOptions& options) {
 }
 
 // One chunk of receive(): the number of datagrams, or a negative errno.
-int receiveChunk(Scratch* scratch, int fd, uint8_t* slots, size_t stride, size_t count) {
+int receiveChunk(Scratch* scratch, int fd, uint8_t* slots, size_t stride, size_t count, bool withSources) {
   for (size_t i = 0; i < count; i++) {
     scratch->parts[i] = {slots + i * stride, stride};
     memset(&scratch->messages[i], 0, sizeof(mmsghdr));
+    if (withSources) {
+      memset(&scratch->addresses[i], 0, sizeof(SocketAddress));
+      scratch->messages[i].msg_hdr.msg_name = &scratch->addresses[i];
+      scratch->messages[i].msg_hdr.msg_namelen = sizeof(SocketAddress);
+    }
     scratch->messages[i].msg_hdr.msg_iov = &scratch->parts[i];
     scratch->messages[i].msg_hdr.msg_iovlen = 1;
   }
@@ -91,6 +97,20 @@ int receiveChunk(Scratch* scratch, int fd, uint8_t* slots, size_t stride, size_t
     received = recvmmsg(fd, scratch->messages, static_cast<unsigned>(count), MSG_DONTWAIT, nullptr);
   } while (received < 0 && errno == EINTR);
   return received < 0 ? -errno : received;
+}
+
+// Who sent a datagram, as a row of src/types.ts SOURCE.
+void writeSource(const SocketAddress& from, uint32_t* row) {
+  memset(row, 0, kSourceWords * sizeof(uint32_t));
+  if (from.any.sa_family == AF_INET) {
+    row[SourceColumn::family] = 4;
+    row[SourceColumn::port] = ntohs(from.v4.sin_port);
+    memcpy(row + SourceColumn::address, &from.v4.sin_addr, sizeof(in_addr));
+  } else if (from.any.sa_family == AF_INET6) {
+    row[SourceColumn::family] = 6;
+    row[SourceColumn::port] = ntohs(from.v6.sin6_port);
+    memcpy(row + SourceColumn::address, &from.v6.sin6_addr, sizeof(in6_addr));
+  }
 }
 
 }  // namespace
@@ -134,21 +154,36 @@ napi_value udpAddress(napi_env env, napi_callback_info info) {
   return result;
 }
 
+napi_value socketDrops(napi_env env, napi_callback_info info) {
+  napi_value argument[kMaxArguments];
+  int fd = -1;
+  uint32_t memory[SK_MEMINFO_VARS];
+  memset(memory, 0, sizeof memory);
+  socklen_t bytes = sizeof memory;
+  if (!readArguments(env, info, argument) || !toDescriptor(env, argument[0], "fd", &fd)) return nullptr;
+  if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &bytes) != 0) return throwSystem(env, errno, "getsockopt");
+  return toNumber(env, memory[SK_MEMINFO_DROPS]);
+}
+
 napi_value receive(napi_env env, napi_callback_info info) {
   napi_value argument[kMaxArguments];
   int fd = -1;
   Span<uint8_t> arena;
   Span<uint32_t> table;
+  Span<uint32_t> sources = {nullptr, 0};
   int64_t start = 0, stride = 0, max = 0;
   if (!readArguments(env, info, argument) || !toDescriptor(env, argument[0], "fd", &fd) || !toBytes(env, argument[1], "arena", &arena) ||
       !toWords(env, argument[2], "table", &table)) {
     return nullptr;
   }
+  const bool withSources = !isUndefined(env, argument[6]);
+  if (withSources && !toWords(env, argument[6], "sources", &sources)) return nullptr;
   const int64_t bytes = addressableBytes(arena);
   if (!toInteger(env, argument[3], "start", 0, bytes, &start) || !toInteger(env, argument[4], "stride", 1, UINT32_MAX, &stride) ||
       !toInteger(env, argument[5], "max", 0, static_cast<int64_t>(table.length / kFrameWords), &max)) {
     return nullptr;
   }
+  if (withSources && static_cast<uint64_t>(max) > sources.length / kSourceWords) return throwRange(env, "sources must have a row for each of max datagrams");
   // A division, so that no product can overflow.
   if (max > (bytes - start) / stride) return throwRange(env, "max slots of stride bytes must fit between start and the end of the arena");
   Scratch* scratch = scratchOf(env);
@@ -156,7 +191,7 @@ napi_value receive(napi_env env, napi_callback_info info) {
   while (count < max) {
     const size_t wanted = static_cast<size_t>(max - count) < kMessages ? static_cast<size_t>(max - count) : kMessages;
     const uint64_t first = static_cast<uint64_t>(start + count * stride);
-    const int received = receiveChunk(scratch, fd, arena.data + first, static_cast<size_t>(stride), wanted);
+    const int received = receiveChunk(scratch, fd, arena.data + first, static_cast<size_t>(stride), wanted, withSources);
     if (received < 0) {
       if (count == 0 && received != -EAGAIN) return toNumber(env, received);
       break;
@@ -168,6 +203,7 @@ napi_value receive(napi_env env, napi_callback_info info) {
       row[FrameColumn::length] = (message.msg_hdr.msg_flags & MSG_TRUNC) != 0 ? kTruncated : message.msg_len;
       row[FrameColumn::fd] = static_cast<uint32_t>(fd);
       row[FrameColumn::error] = 0;
+      if (withSources) writeSource(scratch->addresses[i], sources.data + static_cast<size_t>(count + i) * kSourceWords);
     }
     count += received;
     if (static_cast<size_t>(received) < wanted) break;

@@ -24,6 +24,16 @@ export interface Asked {
   readonly frame: Uint8Array;
 }
 
+/** A kernel link: what a VNIC sends on it, it forwards. */
+export interface SimVxlan {
+  readonly index: number;
+  send(frame: Uint8Array): void;
+}
+
+const PUNT_MUX = 90;
+export const PUNT_PORT = 47890;
+export const loopback = (port: number): WireDestination => ({ family: 4, ip: Uint8Array.of(127, 0, 0, 1), port });
+
 export const to = (last: number, port = 4789): WireDestination => ({ family: 4, ip: Uint8Array.of(192, 0, 2, last), port });
 
 export class EngineRig {
@@ -34,6 +44,7 @@ export class EngineRig {
   now = 0;
   readonly #inbox: ToEngine[] = [];
   #call = 0;
+  #hasPunt = false;
 
   /** @param address last octet of this host's underlay address, 192.0.2.N. */
   constructor(address = 1, underlay = new SimUnderlay(), poolBytes = 4 * 1024 * 1024) {
@@ -87,6 +98,37 @@ export class EngineRig {
     const spec = { port, mux: 1, tap, vnetid, mtu: 1400, header: compileHeader(VXLAN_FORMAT, vnetid) };
     this.call({ op: 'openPort', spec: { ...spec, ...dynamic, ...options } });
     return this.io.tap(name);
+  }
+
+  /** Opens overlay `port` on a kernel link (index 10 + N, vnetid 100 + N), which forwards what it is given by its rows. */
+  openKernel(port: number, options: Partial<PortSpec> = {}): SimVxlan {
+    const index = 10 + port;
+    const vnetid = 100 + port;
+    if (!this.#hasPunt) this.#openPunt();
+    const dynamic = { carriesVlanTag: true, group: false, resolves: true, servesDhcp: true };
+    const kernel = { index, fallback: loopback(PUNT_PORT), own: to(1) };
+    const header = compileHeader(VXLAN_FORMAT, vnetid);
+    this.io.fdb.addLink(index);
+    this.call({ op: 'openPort', spec: { port, mux: PUNT_MUX, kernel, vnetid, mtu: 1400, header, ...dynamic, ...options } });
+    const send = (frame: Uint8Array): void => {
+      const mac = frame.subarray(0, 6).reduce((sum, byte) => sum * 256 + byte, 0);
+      const bytes = new Uint8Array(header.length + frame.length);
+      bytes.set(header);
+      bytes.set(frame, header.length);
+      for (const row of this.io.fdb.destinations(index, mac))
+        if (row.to !== 'drop') this.underlay.send({ from: '192.0.2.1 50999', to: row.to, bytes: bytes.slice() });
+    };
+    return { index, send };
+  }
+
+  #openPunt(): void {
+    this.#hasPunt = true;
+    const listen = { family: 4, receiveBufferBytes: 0, sendBufferBytes: 0 } as const;
+    const address = Uint8Array.of(192, 0, 2, 1);
+    const socket = this.io.openUdp({ ...listen, address: Uint8Array.of(127, 0, 0, 1), port: PUNT_PORT, sendOnly: false });
+    const sendSockets = [50003, 50004].map((port) => this.io.openUdp({ ...listen, address, port, sendOnly: true }));
+    const spec = { mux: PUNT_MUX, encap: 'vxlan', format: VXLAN_FORMAT, socket, sendSockets, punt: { source: address } };
+    this.call({ op: 'openMux', spec });
   }
 
   /** Requests posted since the last call. */

@@ -41,7 +41,13 @@ const NO_STATISTICS: LinkStatistics = {
   txErrors: 0n,
   rxDropped: 0n,
   txDropped: 0n,
+  txAborted: 0n,
+  txCarrier: 0n,
 };
+
+function noVxlan(): never {
+  throw new Error('a simulated host has no vxlan');
+}
 
 /** Links of one host, as much of them as overlays need. */
 export class SimKernel implements KernelNetwork {
@@ -96,6 +102,18 @@ export class SimKernel implements KernelNetwork {
     this.known.set(name, link);
     return link;
   }
+
+  /** Overlays of a simulation are carried by TAPs. */
+  refuseVxlan = (): string => 'a simulated host has no vxlan';
+  addVxlan = (): never => noVxlan();
+  adoptVxlan = (): never => noVxlan();
+  raiseVxlan = (): never => noVxlan();
+  moveVxlan = (): never => noVxlan();
+  fdbRows = (): never => noVxlan();
+  fragFails = (): number => 0;
+  releaseVxlan = (): void => undefined;
+  repairFilter = (): boolean => false;
+  sweepFilter = (): void => undefined;
 
   releaseOverlayLink(name: string): void {
     if (this.#taps?.hasTap(name) !== true) this.#remove(name);

@@ -2,14 +2,18 @@
 import {
   FRAME,
   FRAME_WORDS,
+  type NetlinkOptions,
   type PacketIo,
   SEND,
   SEND_WORDS,
+  SOURCE,
+  SOURCE_WORDS,
   type TapOptions,
   TRUNCATED,
   type UdpAddress,
   type UdpOptions,
 } from '@overlayadm/packetio';
+import { SimFdb } from './sim-fdb.ts';
 
 export interface Datagram {
   readonly from: string;
@@ -23,6 +27,8 @@ const where = (address: Uint8Array, port: number): string => `${address.join('.'
 /** What several SimIo have in common: the network between the hosts. Nothing is lost in it unless `carry` says so. */
 export class SimUnderlay {
   readonly #sockets = new Map<string, Uint8Array[]>();
+  /** Who sent these bytes. */
+  readonly senders = new WeakMap<Uint8Array, string>();
   /** Every datagram that was sent, for tests to look at. */
   readonly carried: Datagram[] = [];
   /** An errno refuses the datagram at the sender, as a real send does. */
@@ -47,6 +53,7 @@ export class SimUnderlay {
     const errno = this.carry(datagram);
     if (errno !== 0) return errno;
     this.carried.push(datagram);
+    this.senders.set(datagram.bytes, datagram.from);
     this.#sockets.get(datagram.to)?.push(datagram.bytes);
     return 0;
   }
@@ -76,6 +83,7 @@ export type OpenFile =
       readonly queue: Uint8Array[];
     }
   | { readonly kind: 'poll'; readonly watched: Map<number, number> }
+  | { readonly kind: 'netlink'; readonly queue: Uint8Array[] }
   | { readonly kind: 'wake'; pending: boolean };
 
 const EBADFD = 77;
@@ -90,6 +98,8 @@ export class SimIo implements PacketIo {
   readonly #references = new Map<OpenFile, number>();
   readonly #taps = new Map<string, SimTap>();
   #last = 100;
+  /** Of the kernel links of this host. */
+  readonly fdb = new SimFdb();
   /** Calls of send(), for tests that count batches. */
   sends = 0;
 
@@ -146,6 +156,7 @@ export class SimIo implements PacketIo {
     if (left > 0) return void this.#references.set(file, left);
     this.#references.delete(file);
     if (file.kind === 'udp') this.#underlay.unbind(file.name);
+    if (file.kind === 'netlink') this.fdb.close(file.queue);
     if (file.kind !== 'tap') return;
     const { device } = file;
     device.queues--;
@@ -254,13 +265,18 @@ export class SimIo implements PacketIo {
     return count;
   }
 
-  receive(fd: number, arena: Uint8Array, table: Uint32Array, start: number, stride: number, max: number): number {
+  socketDrops(): number {
+    return 0;
+  }
+
+  receive(fd: number, arena: Uint8Array, table: Uint32Array, start: number, stride: number, max: number, sources?: Uint32Array): number {
     const socket = this.#get(fd);
     if (socket.kind !== 'udp') throw new TypeError('no socket');
     let count = 0;
     while (count < max && socket.queue.length > 0) {
       const bytes = socket.queue.shift() as Uint8Array;
       this.#put(arena, table, count, start + count * stride, bytes.subarray(0, stride), fd);
+      if (sources !== undefined) this.#writeSource(sources, count * SOURCE_WORDS, this.#underlay.senders.get(bytes) ?? '0.0.0.0 0');
       if (bytes.length > stride) table[count * FRAME_WORDS + FRAME.length] = TRUNCATED;
       count++;
     }
@@ -301,15 +317,27 @@ export class SimIo implements PacketIo {
     return written;
   }
 
-  openNetlink(): number {
-    throw new Error('a simulated host has no netlink');
+  /** Rows of kernel links, and nothing else, can be asked for. */
+  openNetlink({ groups = [] }: NetlinkOptions): number {
+    const queue: Uint8Array[] = [];
+    this.fdb.open(queue, groups.length > 0);
+    return this.#add({ kind: 'netlink', queue });
   }
-  netlinkSend(): void {
-    throw new Error('a simulated host has no netlink');
+
+  netlinkSend(fd: number, bytes: Uint8Array): void {
+    const file = this.#get(fd);
+    if (file.kind === 'netlink') this.fdb.send(bytes, file.queue);
   }
-  netlinkReceive(): number {
-    throw new Error('a simulated host has no netlink');
+
+  netlinkReceive(fd: number, buffer: Uint8Array): number {
+    const file = this.#get(fd);
+    if (file.kind !== 'netlink') throw new TypeError('no netlink socket');
+    if (this.fdb.hasLost(file.queue)) throw systemError('ENOBUFS', 105, 'recv');
+    const next = file.queue.shift();
+    if (next !== undefined) buffer.set(next);
+    return next?.length ?? 0;
   }
+
   bpfLoad(): number {
     throw new Error('a simulated host has no eBPF');
   }
@@ -335,9 +363,19 @@ export class SimIo implements PacketIo {
     table.set([at, bytes.length, fd, 0], row * FRAME_WORDS);
   }
 
+  #writeSource(sources: Uint32Array, at: number, from: string): void {
+    const [address = '', port = '0'] = from.split(' ');
+    const ip = address.split('.').map(Number);
+    sources.fill(0, at, at + SOURCE_WORDS);
+    sources[at + SOURCE.family] = ip.length === 4 ? 4 : 6;
+    sources[at + SOURCE.port] = Number(port);
+    new Uint8Array(sources.buffer, sources.byteOffset + 4 * (at + SOURCE.address), ip.length).set(ip);
+  }
+
   #isReady(descriptor: OpenFile): boolean {
     if (descriptor.kind === 'tap') return descriptor.device.out.length > 0 || descriptor.device.failure !== 0;
     if (descriptor.kind === 'udp') return descriptor.queue.length > 0;
+    if (descriptor.kind === 'netlink') return this.fdb.isReady(descriptor.queue);
     return descriptor.kind === 'wake' && descriptor.pending;
   }
 

@@ -4,6 +4,7 @@ import { readSync, writeSync } from 'node:fs';
 import { messageOf, OverlayError, parseIp, parseMac } from '@overlayadm/api';
 import { loadPacketIo } from '@overlayadm/packetio';
 import { LinuxKernel } from '../../src/core/linux/kernel.ts';
+import type { VxlanSpec } from '../../src/core/linux/types.ts';
 import { mtuOf } from '../../src/core/overlay/record.ts';
 import { Records } from '../../src/core/overlay/records.ts';
 import { StateFiles } from '../../src/core/overlay/state-files.ts';
@@ -68,6 +69,16 @@ async function listen(address: string, port: number): Promise<void> {
   await new Promise<void>((resolve) => socket.bind(port, address, resolve));
 }
 
+/** One datagram; from the address `from` when it is given. */
+async function send(address: string, port: number, hex: string, from: string | undefined): Promise<void> {
+  const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+  if (from !== undefined) await new Promise<void>((resolve) => socket.bind(0, from, resolve));
+  await new Promise<void>((resolve, reject) =>
+    socket.send(Buffer.from(hex, 'hex'), port, address, (error) => (error === null ? resolve() : reject(error))),
+  );
+  socket.close();
+}
+
 let vnics: Vnics | undefined;
 /** VNICs over overlay0, whose link is there, with what is saved in this folder. */
 async function startVnics(folder: string): Promise<void> {
@@ -115,6 +126,17 @@ const methods: Readonly<Record<string, (...args: readonly unknown[]) => unknown>
       ...(typeof vid === 'number' ? { vid } : {}),
     });
   },
+  refuseVxlan: () => kernel.refuseVxlan(),
+  addVxlan: (spec) => kernel.addVxlan(spec as VxlanSpec),
+  adoptVxlan: (spec) => kernel.adoptVxlan(spec as VxlanSpec),
+  raiseVxlan: (name) => kernel.raiseVxlan(text(name)),
+  moveVxlan: (name, listenIp) => kernel.moveVxlan(text(name), ip(listenIp)),
+  releaseVxlan: (name) => kernel.releaseVxlan(text(name)),
+  deleteOverlayLink: (name) => kernel.deleteOverlayLink(text(name)),
+  fdbRows: (index) => kernel.fdbRows(Number(index)),
+  repairFilter: () => kernel.repairFilter(),
+  sweepFilter: () => kernel.sweepFilter(),
+  send: (address, port, hex, from) => send(text(address), Number(port), text(hex), maybe(from)),
   vlanOf: (name, netns) => kernel.vlanOf(text(name), maybe(netns)),
   deleteVnic: (name, netns) => kernel.deleteVnic(text(name), maybe(netns)),
   linksAbove: (index) => kernel.linksAbove(Number(index)),

@@ -66,7 +66,18 @@ describe.skipIf(reason !== undefined)(`VNICs that last${reason === undefined ? '
     run('ip', 'netns', 'exec', blue, 'sh', '-c', 'ping -n -c 1 -W 0.1 -s 500 10.0.0.2 || true');
     const after = await count();
     expect([after.txFrames, after.txBytes]).toEqual([(quiet.txFrames ?? 0) + 1, (quiet.txBytes ?? 0) + 14 + 20 + 8 + 500]);
-    expect(Object.keys(after).toSorted()).toEqual(['rxBytes', 'rxDropped', 'rxErrors', 'rxFrames', 'txBytes', 'txDropped', 'txErrors', 'txFrames']);
+    expect(Object.keys(after).toSorted()).toEqual([
+      'rxBytes',
+      'rxDropped',
+      'rxErrors',
+      'rxFrames',
+      'txAborted',
+      'txBytes',
+      'txCarrier',
+      'txDropped',
+      'txErrors',
+      'txFrames',
+    ]);
     await expect(host.call('statistics', 999, blue)).rejects.toMatchObject({ code: 'LINK_NOT_FOUND' });
   });
 

@@ -121,6 +121,7 @@ export class Stage {
   async connect(a, b) {
     await this.run('#', ['ip', 'link', 'add', 'under0', 'netns', a.name, 'type', 'veth', 'peer', 'name', 'under0', 'netns', b.name]);
     for (const host of [a, b]) {
+      await host.run('ip', 'link', 'set', 'lo', 'up');
       await host.run('ip', 'address', 'add', `${host.address}/24`, 'dev', 'under0');
       await host.run('ip', 'link', 'set', 'under0', 'up');
     }

@@ -67,7 +67,7 @@ export function sweepLeftovers({ kernel, store, records, log, isIncomplete }: Sw
   for (const link of kernel.links()) {
     if (!link.ours) continue;
     const name = link.mark?.name ?? link.name;
-    if (link.kind === 'tun' && !isKnown(name)) tryDelete(log, link.name, () => kernel.deleteOverlayLink(link.name));
+    if ((link.kind === 'tun' || link.kind === 'vxlan') && !isKnown(name)) tryDelete(log, link.name, () => kernel.deleteOverlayLink(link.name));
     // Its deletion was recorded, and then somebody killed us.
     if (link.kind === 'macvlan' && !isVnicKnown(name)) tryDelete(log, link.name, () => kernel.deleteVnic(link.name));
   }

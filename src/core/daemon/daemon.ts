@@ -3,6 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { messageOf } from '@overlayadm/api';
 import type { PacketIo } from '@overlayadm/packetio';
 import { checkConfiguredNames, loadConfiguration } from '../config/configuration.ts';
+import type { DatapathDriver } from '../datapath/driver.ts';
+import { KernelDriver } from '../datapath/kernel.ts';
+import { PortClaims } from '../datapath/port-claims.ts';
 import { selectDriver } from '../datapath/select.ts';
 import { TapDriver } from '../datapath/tap.ts';
 import type { KernelNetwork } from '../linux/types.ts';
@@ -61,7 +64,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   unwind.add(() => kernel.close());
   unwind.add(() => hosts.stop());
   // Made below; the engine has nothing to say before there is a port.
-  const receive: Parameters<StartEngine>[0] = (message) => overlays.fromEngine(message);
+  const receive: Parameters<StartEngine>[0] = (message) => (message.op === 'notice' ? kernelDriver.noticed() : overlays.fromEngine(message));
   const engine = parts.startEngine(receive);
   unwind.add(() => engine.stop());
   const own = process.geteuid?.() ?? 0;
@@ -69,12 +72,17 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   await records.load();
   const snapshots = new TargetSnapshots({ engine, clock, log, files: new SnapshotDirectory(directories), overlays: () => overlays.all() });
   const verifications = new Verifications(clock);
-  const tap = new TapDriver({ io, engine, kernel, random: Math.random, report, store, clock, mostDescriptors: parts.mostDescriptors });
+  let lastEngineId = 0;
+  const nextId = (): number => ++lastEngineId;
+  const claims = new PortClaims();
+  const datapath = { io, engine, kernel, random: Math.random, report, store, clock, claims, nextId };
+  const kernelDriver = new KernelDriver({ ...datapath, log });
+  const drivers: readonly DatapathDriver[] = [kernelDriver, new TapDriver({ ...datapath, mostDescriptors: parts.mostDescriptors })];
   let lastId = Math.max(0, ...[...records.names('up'), ...records.names('saved')].map((name) => highestId(records, name)));
   const opening: OpenParts = {
     hosts,
     kernel,
-    drivers: [tap],
+    drivers,
     overlay: { engine, frames: frameDoor, clock, log },
     records,
     select: selectDriver,
@@ -101,18 +109,25 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     },
     absentVnics: (name, temporary) => vnics.absent(name, temporary),
     discard: (name) => {
-      tap.discard(name, !isIncomplete(overlays, records));
+      for (const driver of drivers) driver.discard(name, !isIncomplete(overlays, records));
       discardOverlay({ kernel, store, log }, name);
     },
   });
   const vnics: Vnics = new Vnics({ kernel, log, clock, records, randomBytes: (count) => randomBytes(count), overlay: (name) => overlays.get(name) });
-  const change: ChangeParts = { ...opening, vnicsAbove: (name, mtu) => vnics.vnicsAbove(name, mtu) };
+  const change: ChangeParts = {
+    ...opening,
+    kernel,
+    vnicsAbove: (name, mtu) => vnics.vnicsAbove(name, mtu),
+    reopened: (overlay, before) => overlays.reopened(overlay, before),
+  };
   unwind.add(() => vnics.close());
   unwind.add(() => overlays.close());
   unwind.add(() => snapshots.finish());
   await overlays.restore();
-  await tap.ready();
+  for (const driver of drivers) await driver.ready();
   sweepLeftovers({ kernel, store, records, log, isIncomplete: isIncomplete(overlays, records) });
+  // Links of overlays that could not be restored yet go on forwarding behind their filter.
+  if (!isIncomplete(overlays, records)) kernel.sweepFilter();
   snapshots.start();
   const refresh = (): Promise<void> => refreshProperties({ hosts, records, log }, overlays.all());
   const gid = groupId(READERS);

@@ -23,5 +23,7 @@ export interface Devices {
   udpAddress(fd: number): { readonly family: 4 | 6; readonly address: Uint8Array; readonly port: number };
   /** An inherited descriptor becomes ours: close-on-exec and non-blocking. @throws EBADF. */
   adopt(fd: number): void;
+  /** A socket that hears what happens to links, rows or nftables, by the numbers of netlink(7). */
+  openNetlink(options: { readonly protocol: number; readonly groups: readonly number[] }): number;
   close(fd: number): void;
 }

@@ -1,5 +1,5 @@
 // The contract of data path drivers: what opens an overlay in the kernel and in the engine, and closes it again.
-import type { HeaderFormat, IpAddress, UnderlaySocket } from '@overlayadm/api';
+import type { HeaderFormat, IpAddress, MacAddress, UnderlaySocket } from '@overlayadm/api';
 import type { WireDestination } from '../engine/messages.ts';
 
 export type DriverName = 'tap' | 'kernel';
@@ -28,6 +28,10 @@ export interface DatapathSpec {
 }
 
 export interface RestoreSpec {
+  /** They were known to another data path, and this one is to write them down anew. */
+  readonly isMoved?: boolean;
+  /** MAC address of the link, when it has to be the one of a link before it. */
+  readonly mac?: MacAddress;
   /** Targets known from before (engine/messages.ts CacheExport.records); in the cache before the first frame is read. */
   readonly targets: Uint8Array;
 }
@@ -41,6 +45,17 @@ export interface DescriptorStore {
   forget(name: string): void;
 }
 
+/** Troubles of an open overlay that its data path finds by itself. */
+export type PortTrouble = 'device' | 'filter' | 'rows' | 'foreign-rows' | 'too-big';
+
+/** For the health of an overlay. */
+export interface PortEvents {
+  trouble(cause: PortTrouble, reason: string): void;
+  over(cause: PortTrouble): void;
+  /** A packet of `packetBytes` to there does not fit the path. */
+  tooBig(to: WireDestination, packetBytes: number): void;
+}
+
 /** An overlay that is open. */
 export interface DatapathPort {
   readonly driver: DriverName;
@@ -50,6 +65,12 @@ export interface DatapathPort {
   readonly linkIndex: number;
   /** Was the link there before, with whatever stands on it? Only with `restore`. */
   readonly adopted: boolean;
+  /** Targets that were known when it was opened, as records: those of `restore`, and what the link itself knew. */
+  readonly known: Uint8Array;
+  /** What befalls it from now on, for its health. Once. */
+  watch(events: PortEvents): void;
+  /** What the engine has counted, with what the kernel has. @throws OverlayError LINK_NOT_FOUND when the link has gone */
+  counters(counted: Readonly<Record<string, number>>): Readonly<Record<string, number>>;
   /** From now on the link outlives overlayd: its descriptors go to the holder, and the device stays without any. Called when the overlay is recorded. */
   keep(): void;
   /** Undoes open(): waiting frames are dropped and counted, lookups aborted, the link goes. Never waits for a plugin. */
@@ -67,13 +88,18 @@ export interface DatapathPort {
 export interface DatapathDriver {
   readonly name: DriverName;
   /** Why it cannot serve this overlay, so that `auto` can pass on and a person can be told; undefined when it can. */
-  refuse(spec: Pick<DatapathSpec, 'format' | 'socket'>): string | undefined;
+  /** `except`: an overlay that leaves its own data path for this one. */
+  refuse(spec: Pick<DatapathSpec, 'format' | 'socket'>, except?: string): string | undefined;
   /**
    * Opens the overlay, or changes nothing.
    * @throws OverlayError with what was refused: ADDRESS_NOT_HERE, PORT_IN_USE, VNETID_IN_USE, LINK_EXISTS, TUN_MISSING,
-   * NOT_PERMITTED, NFTABLES_MISSING, SYSCTL_REFUSED, ENGINE_REFUSED, ENGINE_GONE.
+   * NOT_PERMITTED, NFTABLES_MISSING, LINK_DIFFERS, SYSCTL_REFUSED, ENGINE_REFUSED, ENGINE_GONE.
    */
   open(spec: DatapathSpec): Promise<DatapathPort>;
+  /** What there was to restore is restored, or cannot be just now: frames that have waited are read. */
+  ready(): Promise<void>;
+  /** An overlay that could not be restored is deleted. `isLast`: no other one waits to be restored. */
+  discard(name: string, isLast: boolean): void;
   /** Is this one of the sockets it receives on? A destination there would send frames in a circle. */
   isOwnSocket(ip: IpAddress, port: number): boolean;
 }

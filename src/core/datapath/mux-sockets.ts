@@ -1,5 +1,5 @@
-// The underlay sockets of the tap driver: one to receive and a pool to send for each listen address and port, shared by overlays.
-import { type IpAddress, ipFamily, ipToBytes, type OverlayError } from '@overlayadm/api';
+// Sockets for each listen address and port, shared by overlays: one to receive, from the underlay or from kernel links that punt, and a pool to send.
+import { type IpAddress, ipFamily, ipFromBytes, ipScope, ipToBytes, type OverlayError } from '@overlayadm/api';
 import type { EngineLink } from '../engine/messages.ts';
 import type { KernelNetwork } from '../linux/types.ts';
 import { type Clock, sleep, type Timer } from '../util/clock.ts';
@@ -29,7 +29,15 @@ export interface MuxParts {
   /** A number from 0 to 1, for source ports. */
   readonly random: () => number;
   readonly report: (error: unknown) => void;
+  /** Numbers of muxes and ports in the engine, each given once. */
+  nextId(): number;
 }
+
+/**
+ * What the receiving socket is for: datagrams of the underlay, or the frames that kernel links have no row for. The latter is bound to
+ * loopback, so that nothing outside of the host reaches it, and to a port that the kernel chooses.
+ */
+export type MuxKind = 'underlay' | 'punt';
 
 export interface OpenMux {
   readonly id: number;
@@ -38,6 +46,8 @@ export interface OpenMux {
   readonly listenPort: number;
   /** The one that receives first. */
   readonly sockets: readonly [number, ...number[]];
+  /** Where kernel links punt to; undefined for one of the underlay. */
+  readonly punt: { readonly ip: IpAddress; readonly port: number } | undefined;
   /** Is the receiving socket one that outlived the overlayd before? */
   readonly inherited: boolean;
   /** Overlays on it, by vnetid. */
@@ -45,10 +55,17 @@ export interface OpenMux {
 }
 
 /** What the receiving socket is called in the store. */
-const muxKey = (ip: IpAddress, port: number): string => `mux.${Buffer.from(ipToBytes(ip)).toString('hex')}.${port}`;
+const muxKey = (kind: MuxKind, ip: IpAddress, port: number): string =>
+  `${kind === 'punt' ? 'punt' : 'mux'}.${Buffer.from(ipToBytes(ip)).toString('hex')}.${port}`;
+
+/** Loopback of the family. */
+export const loopbackOf = (ip: IpAddress): IpAddress => (ipFamily(ip) === 4 ? '127.0.0.1' : '::1') as IpAddress;
+/** What a kernel link with this listen address sends to loopback from. */
+const puntSource = (ip: IpAddress): IpAddress => (ipScope(ip) === 'unspecified' ? loopbackOf(ip) : ip);
 
 export class MuxSockets {
   readonly #parts: MuxParts;
+  readonly #kind: MuxKind;
   readonly #open = new Map<string, OpenMux>();
   /** Their receiving sockets are at the holder. */
   readonly #kept = new WeakSet<OpenMux>();
@@ -64,10 +81,10 @@ export class MuxSockets {
   readonly #aside = new Map<string, { readonly socket: number; readonly listenIp: IpAddress; readonly listenPort: number }>();
   /** Ports of sockets that were forgotten, and until when the holder may still have them bound. */
   readonly #forgotten = new Map<number, number>();
-  #last = 0;
 
-  constructor(parts: MuxParts) {
+  constructor(parts: MuxParts, kind: MuxKind = 'underlay') {
     this.#parts = parts;
+    this.#kind = kind;
   }
 
   isOwnSocket(ip: IpAddress, port: number): boolean {
@@ -97,7 +114,7 @@ export class MuxSockets {
   keep(mux: OpenMux): void {
     if (this.#kept.has(mux)) return;
     this.#kept.add(mux);
-    this.#parts.store.keep(muxKey(mux.listenIp, mux.listenPort), mux.sockets[0]);
+    this.#parts.store.keep(muxKey(this.#kind, mux.listenIp, mux.listenPort), mux.sockets[0]);
   }
 
   /** Before overlays are released: nothing of this mux is read any more, also for those that are released later. */
@@ -147,7 +164,7 @@ export class MuxSockets {
   }
 
   #giveBack({ listenIp, listenPort, inherited }: Pick<OpenMux, 'listenIp' | 'listenPort' | 'inherited'>, receive: number): void {
-    if (inherited) this.#aside.set(muxKey(listenIp, listenPort), { socket: receive, listenIp, listenPort });
+    if (inherited) this.#aside.set(muxKey(this.#kind, listenIp, listenPort), { socket: receive, listenIp, listenPort });
     else this.#parts.io.close(receive);
   }
 
@@ -162,7 +179,7 @@ export class MuxSockets {
 
   #forget(listenIp: IpAddress, listenPort: number): void {
     const { store, clock } = this.#parts;
-    store.forget(muxKey(listenIp, listenPort));
+    store.forget(muxKey(this.#kind, listenIp, listenPort));
     this.#forgotten.set(listenPort, clock.now() + LET_GO_TIMEOUT_MS);
   }
 
@@ -179,8 +196,9 @@ export class MuxSockets {
     const { io, engine, report, clock } = this.#parts;
     await using unwind = new Unwind(report);
     const inherited = this.#inherited(listenIp, listenPort);
-    const receive = inherited ?? (await this.#bind(spec, listenIp, listenPort));
-    const facts = { encap: spec.encap, listenIp, listenPort, inherited: inherited !== undefined };
+    const receive = inherited ?? (await this.#openReceiver(spec, listenIp, listenPort));
+    const punt = this.#kind === 'punt' ? boundTo(io, receive) : undefined;
+    const facts = { encap: spec.encap, listenIp, listenPort, punt, inherited: inherited !== undefined };
     unwind.add(() => this.#giveBack(facts, receive));
     const send: number[] = [];
     while (send.length < SEND_SOCKETS) {
@@ -188,9 +206,10 @@ export class MuxSockets {
       unwind.add(() => io.close(socket));
       send.push(socket);
     }
-    const mux: OpenMux = { ...facts, id: ++this.#last, sockets: [receive, ...send], overlays: new Map() };
+    const mux: OpenMux = { ...facts, id: this.#parts.nextId(), sockets: [receive, ...send], overlays: new Map() };
     const unread = this.#restoring && spec.restore !== undefined;
-    await engine.call({ op: 'openMux', spec: { mux: mux.id, encap: spec.encap, format: spec.format, socket: receive, sendSockets: send, unread } });
+    const sockets = { socket: receive, sendSockets: send, ...(punt === undefined ? {} : { punt: { source: ipToBytes(puntSource(listenIp)) } }) };
+    await engine.call({ op: 'openMux', spec: { mux: mux.id, encap: spec.encap, format: spec.format, ...sockets, unread } });
     if (unread) {
       if (this.#unread.size === 0) this.#unreadSince = clock.now();
       this.#unread.add(mux);
@@ -203,14 +222,29 @@ export class MuxSockets {
   /** The socket that outlived the overlayd before, with the datagrams that wait in it. One that is bound to anything else is closed. */
   #inherited(listenIp: IpAddress, listenPort: number): number | undefined {
     const { io, store } = this.#parts;
-    const key = muxKey(listenIp, listenPort);
+    const key = muxKey(this.#kind, listenIp, listenPort);
     const socket = this.#aside.get(key)?.socket ?? store.take(key);
     if (socket === undefined) return undefined;
     this.#aside.delete(key);
-    if (isBoundTo(io, socket, listenIp, listenPort)) return socket;
+    if (this.#isReceiver(socket, listenIp, listenPort)) return socket;
     this.#forget(listenIp, listenPort);
     io.close(socket);
     return undefined;
+  }
+
+  #isReceiver(socket: number, listenIp: IpAddress, listenPort: number): boolean {
+    const { io } = this.#parts;
+    try {
+      io.adopt(socket);
+      const bound = boundTo(io, socket);
+      return this.#kind === 'punt' ? bound.ip === loopbackOf(listenIp) : bound.ip === listenIp && bound.port === listenPort;
+    } catch {
+      return false;
+    }
+  }
+
+  async #openReceiver(spec: DatapathSpec, listenIp: IpAddress, listenPort: number): Promise<number> {
+    return this.#kind === 'punt' ? this.#udp(loopbackOf(listenIp), 0, false) : await this.#bind(spec, listenIp, listenPort);
   }
 
   async #bind(spec: DatapathSpec, listenIp: IpAddress, listenPort: number): Promise<number> {
@@ -266,12 +300,8 @@ export class MuxSockets {
   }
 }
 
-function isBoundTo(io: MuxParts['io'], socket: number, ip: IpAddress, port: number): boolean {
-  try {
-    io.adopt(socket);
-    const bound = io.udpAddress(socket);
-    return bound.family === ipFamily(ip) && bound.port === port && Buffer.from(bound.address).equals(ipToBytes(ip));
-  } catch {
-    return false;
-  }
+/** @throws when it is no UDP socket. */
+function boundTo(io: MuxParts['io'], socket: number): { readonly ip: IpAddress; readonly port: number } {
+  const { address, port } = io.udpAddress(socket);
+  return { ip: ipFromBytes(address), port };
 }

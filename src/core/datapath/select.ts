@@ -8,17 +8,22 @@ export interface Selection {
   readonly passedOver: readonly string[];
 }
 
-/** @throws OverlayError DATAPATH_REFUSED with every driver's reason. */
-export function selectDriver(drivers: readonly DatapathDriver[], wanted: string, spec: Pick<DatapathSpec, 'format' | 'socket'>): Selection {
+/** `except`: an overlay that leaves its own data path for this one. @throws OverlayError DATAPATH_REFUSED with every driver's reason. */
+export function selectDriver(
+  drivers: readonly DatapathDriver[],
+  wanted: string,
+  spec: Pick<DatapathSpec, 'format' | 'socket'>,
+  except?: string,
+): Selection {
   const passedOver: string[] = [];
   for (const driver of drivers) {
     if (wanted !== 'auto' && driver.name !== wanted) continue;
-    const reason = driver.refuse(spec);
+    const reason = driver.refuse(spec, except);
     if (reason === undefined) return { driver, passedOver };
     passedOver.push(`${driver.name}: ${reason}`);
   }
   throw new OverlayError('DATAPATH_REFUSED', `datapath: ${wanted} cannot serve this overlay (${passedOver.join('; ') || 'no such driver'})`, {
     details: { datapath: wanted, reasons: passedOver },
-    advice: `Leave out -p datapath, or choose one of: auto, ${drivers.map(({ name }) => name).join(', ')}.`,
+    advice: `Choose another datapath (auto, ${drivers.map(({ name }) => name).join(', ')}) or another port with -p ENCAP/listen_port.`,
   });
 }

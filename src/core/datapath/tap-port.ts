@@ -7,6 +7,7 @@ import { Unwind } from '../util/unwind.ts';
 import type { Devices, SystemError } from './devices.ts';
 import type { DatapathPort, DatapathSpec, DescriptorStore } from './driver.ts';
 import type { MuxSockets, OpenMux } from './mux-sockets.ts';
+import type { PortClaims } from './port-claims.ts';
 import { tapKey } from './tap-devices.ts';
 
 export interface TapPortParts {
@@ -14,6 +15,7 @@ export interface TapPortParts {
   readonly engine: EngineLink;
   readonly kernel: Pick<KernelNetwork, 'link' | 'deleteOverlayLink' | 'releaseOverlayLink' | 'setMtu'>;
   readonly store: DescriptorStore;
+  readonly claims: PortClaims;
   readonly report: (error: unknown) => void;
 }
 
@@ -30,6 +32,7 @@ export class TapPort implements DatapathPort {
   readonly id: number;
   readonly linkIndex: number;
   readonly adopted: boolean;
+  readonly known: Uint8Array;
   readonly #parts: TapPortParts;
   readonly #muxes: MuxSockets;
   readonly #serial: Serial;
@@ -49,6 +52,15 @@ export class TapPort implements DatapathPort {
     this.linkIndex = facts.linkIndex;
     this.adopted = facts.adopted;
     this.#tap = facts.tap;
+    this.known = spec.restore?.targets ?? new Uint8Array(0);
+  }
+
+  /** What befalls it the engine tells. */
+  watch(): void {}
+
+  /** Every frame passes the engine. */
+  counters(counted: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+    return counted;
   }
 
   keep(): void {
@@ -98,6 +110,7 @@ export class TapPort implements DatapathPort {
   #undo(unwind: Unwind): void {
     const { io, kernel, store } = this.#parts;
     const { name, vnetid } = this.#spec;
+    unwind.add(() => this.#parts.claims.release(this.#spec.socket, name));
     unwind.add(() => this.#muxes.leave(this.#mux, vnetid));
     // The device goes with its last descriptor, what stands on it goes with the device, and only then its isolation.
     unwind.add(() => kernel.releaseOverlayLink(name));
@@ -113,6 +126,7 @@ export class TapPort implements DatapathPort {
 
   #letGo(unwind: Unwind): void {
     const { io, kernel } = this.#parts;
+    unwind.add(() => this.#parts.claims.release(this.#spec.socket, this.#spec.name));
     unwind.add(() => this.#muxes.release(this.#mux, this.#spec.vnetid));
     unwind.add(() => kernel.releaseOverlayLink(this.#spec.name));
     unwind.add(() => io.close(this.#tap));
@@ -146,15 +160,18 @@ export class TapPort implements DatapathPort {
   }
 
   async #move(socket: UnderlaySocket): Promise<void> {
-    const { engine, report } = this.#parts;
+    const { engine, claims, report } = this.#parts;
     const before = this.#spec.socket;
     if (this.#ended || (socket.listenIp === before.listenIp && socket.listenPort === before.listenPort)) return;
     const spec = { ...this.#spec, socket };
     await using unwind = new Unwind(report);
+    const claim = claims.move('tap', spec.encap, before, socket, spec.name);
+    unwind.add(() => claim.undo());
     const mux = await this.#muxes.join(spec);
     unwind.add(() => this.#muxes.withdraw(mux, spec.vnetid));
     await engine.call({ op: 'movePort', port: this.id, mux: mux.id });
     unwind.keep();
+    claim.keep();
     const left = this.#mux;
     this.#mux = mux;
     this.#spec = spec;

@@ -7,7 +7,9 @@ import { Serial } from '../util/serial.ts';
 import { Unwind } from '../util/unwind.ts';
 import type { Devices } from './devices.ts';
 import type { DatapathDriver, DatapathPort, DatapathSpec } from './driver.ts';
+import { linkBefore, portTraits } from './driver-steps.ts';
 import { type MuxParts, MuxSockets } from './mux-sockets.ts';
+import type { PortClaims } from './port-claims.ts';
 import { TapDevices } from './tap-devices.ts';
 import { TapPort } from './tap-port.ts';
 
@@ -15,6 +17,7 @@ export interface TapParts extends MuxParts {
   readonly io: Devices;
   readonly engine: EngineLink;
   readonly kernel: KernelNetwork;
+  readonly claims: PortClaims;
   /** How many this process may have open; undefined when it is not known. */
   readonly mostDescriptors?: number | undefined;
 }
@@ -26,7 +29,6 @@ export class TapDriver implements DatapathDriver {
   readonly #devices: TapDevices;
   /** Two overlays that open and close one socket at a time would find it in use. */
   readonly #serial = new Serial();
-  #last = 0;
 
   constructor(parts: TapParts) {
     this.#parts = parts;
@@ -34,8 +36,9 @@ export class TapDriver implements DatapathDriver {
     this.#devices = new TapDevices(parts);
   }
 
-  refuse({ format }: Pick<DatapathSpec, 'format'>): string | undefined {
-    return format.carrier.over === 'udp' ? undefined : `IP protocol ${format.carrier.protocol} as carrier is not supported`;
+  refuse({ format, socket }: Pick<DatapathSpec, 'format' | 'socket'>, except?: string): string | undefined {
+    if (format.carrier.over !== 'udp') return `IP protocol ${format.carrier.protocol} as carrier is not supported`;
+    return this.#parts.claims.refuse('tap', socket, except);
   }
 
   isOwnSocket(ip: IpAddress, port: number): boolean {
@@ -61,27 +64,27 @@ export class TapDriver implements DatapathDriver {
   }
 
   async #open(spec: DatapathSpec): Promise<DatapathPort> {
-    const { engine, kernel, report } = this.#parts;
+    const { engine, kernel, claims, report } = this.#parts;
     const { name, restore } = spec;
     await using unwind = new Unwind(report);
+    claims.claim('tap', spec.encap, spec.socket, name);
+    unwind.add(() => claims.release(spec.socket, name));
     const mux = await this.#muxes.join(spec);
     unwind.add(() => this.#muxes.withdraw(mux, spec.vnetid));
-    const before = restore === undefined ? undefined : kernel.link(name);
+    const before = restore === undefined ? undefined : linkBefore(kernel, name, 'tun');
     const tap = this.#devices.open(name, restore !== undefined);
     // The device goes with its last descriptor, what stands on it goes with the device, and only then its isolation.
     unwind.add(() => kernel.releaseOverlayLink(name));
     unwind.add(() => this.#devices.giveBack(name, tap));
-    const { index } = kernel.prepareOverlayLink(name, { mtu: spec.mtu, queueFrames: TAP_QUEUE_FRAMES });
-    const id = ++this.#last;
+    const { index } = kernel.prepareOverlayLink(name, {
+      mtu: spec.mtu,
+      queueFrames: TAP_QUEUE_FRAMES,
+      ...(restore?.mac === undefined ? {} : { mac: restore.mac }),
+    });
+    const id = this.#parts.nextId();
     await engine.call({ op: 'openPort', spec: { ...portTraits(spec), port: id, mux: mux.id, tap: tap.fd } });
     unwind.keep();
     const facts = { id, linkIndex: index, adopted: before?.index === index, tap: tap.fd };
     return new TapPort(this.#parts, this.#muxes, this.#serial, spec, mux, facts);
   }
-}
-
-/** What the engine is told of an overlay, but for where it is. */
-function portTraits({ vnetid, mtu, header, carriesVlanTag, group, resolves, servesDhcp, point, restore }: DatapathSpec) {
-  const traits = { vnetid, mtu, header, carriesVlanTag, group, resolves, servesDhcp };
-  return { ...traits, ...(point === undefined ? {} : { point }), ...(restore === undefined ? {} : { targets: restore.targets }) };
 }

@@ -1,12 +1,16 @@
 // Named counters in a typed array: counting is one addition and allocates nothing.
 
-/** What happens to frames without dropping them. The last three are work that the sender left to hardware, and entries that made room. */
+/**
+ * What happens to frames without dropping them. Then work that the sender left to hardware, entries that made
+ * room, and what only a kernel link has: frames it had no row for, and its rows.
+ */
 const NO_DROPS = [
   'tx.frames',
   'tx.bytes',
   'rx.frames',
   'rx.bytes',
   'tx.injected',
+  'tx.injected-bytes',
   'lookup.asked',
   'lookup.queued',
   'question.asked',
@@ -14,6 +18,14 @@ const NO_DROPS = [
   'rx.checksum-completed',
   'rx.segmented',
   'target.evicted',
+  'punt.frames',
+  'punt.bytes',
+  'punt.checksum-completed',
+  'row.installed',
+  'row.removed',
+  'row.forced',
+  'row.repaired',
+  'row.refused',
 ] as const;
 
 /** What happens to the frames of one overlay. Names of drops say the area and the reason. */
@@ -21,6 +33,7 @@ export const PORT_COUNTERS = [
   ...NO_DROPS,
   // Drops on the way out.
   'frame.short',
+  'frame.too-long',
   'frame.vlan-not-carried',
   'target.drop',
   'target.refused',
@@ -52,6 +65,8 @@ export const isDrop = (name: string): boolean => !NO_DROPS.some((counter) => cou
 
 /** Drops of a mux that belong to no overlay; those of the format (`vxlan.i-flag-clear`) come behind. */
 export const MUX_COUNTERS = ['mux.truncated', 'mux.unknown-vnetid'] as const;
+/** The same of a mux that takes frames from kernel links. */
+export const PUNT_COUNTERS = ['punt.truncated', 'punt.unknown-vnetid', 'punt.wrong-source', 'punt.overflow'] as const;
 
 export class Counters<N extends string = string> {
   readonly names: readonly N[];

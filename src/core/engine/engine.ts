@@ -1,14 +1,24 @@
 // The engine: turn by turn it takes messages from the daemon and frames from TAPs and sockets. It never waits but in the kernel.
 import { messageOf } from '@overlayadm/api';
 import type { PacketIo } from '@overlayadm/packetio';
-import { MAX_ENGINE_WAIT_MS, MAX_MESSAGES_PER_TURN, MAX_PAGE_ROWS } from '../util/limits.ts';
+import {
+  LOOKS_PER_TURN,
+  MAX_ENGINE_WAIT_MS,
+  MAX_MESSAGES_PER_TURN,
+  MAX_PAGE_ROWS,
+  MAX_TARGETS_PER_OVERLAY,
+  NETLINK_BUFFER_BYTES,
+  ROW_READS_PER_TURN,
+} from '../util/limits.ts';
 import { FramePool } from './frame-pool.ts';
+import { errnoOf, KernelRows, type RowPort } from './kernel-rows.ts';
 import { Memory } from './memory.ts';
-import type { CallResult, FromEngine, MuxSpec, PortSpec, ToEngine } from './messages.ts';
+import type { CallResult, FromEngine, KernelLink, MuxSpec, PortSpec, ToEngine, WireDestination } from './messages.ts';
 import { Mux } from './mux.ts';
 import { Outbox } from './outbox.ts';
 import { type EngineParts, Port } from './port.ts';
 import { Requests } from './requests.ts';
+import type { RowMirror } from './row-mirror.ts';
 import { exportTargets } from './target-snapshot.ts';
 
 /** Token of the wake descriptor; ports and muxes get the numbers above. */
@@ -30,7 +40,11 @@ export interface EngineDoor {
   post(message: FromEngine, transfer: ArrayBuffer[]): void;
 }
 
-type Source = Port | Mux;
+/** What a descriptor is read for. */
+interface Source {
+  readonly fd: number;
+  serve(): void;
+}
 
 export class Engine {
   readonly #door: EngineDoor;
@@ -42,8 +56,12 @@ export class Engine {
   readonly #ready = new Uint32Array(MAX_READY);
   readonly #ports = new Map<number, Port>();
   readonly #muxes = new Map<number, Mux>();
+  /** By token. */
   readonly #sources = new Map<number, Source>();
-  readonly #tokens = new Map<Source, number>();
+  readonly #tokens = new Map<object | string, number>();
+  readonly #rows: KernelRows;
+  readonly #rowPorts = new Map<Port, RowPort>();
+  readonly #noticed = new Uint8Array(NETLINK_BUFFER_BYTES);
   #lastToken = WAKE_TOKEN;
   #now = 0;
   #messagesLeft = false;
@@ -66,6 +84,12 @@ export class Engine {
       seed: door.seed ?? 0,
       flush: () => this.#flush(),
     };
+    this.#rows = new KernelRows({
+      io: door.io,
+      watch: (socket, ready) => this.#watch(`netlink ${socket}`, socket, ready),
+      unwatch: (socket) => this.#unwatch(`netlink ${socket}`),
+      now: () => this.#now,
+    });
   }
 
   get isStopped(): boolean {
@@ -79,12 +103,14 @@ export class Engine {
 
   /** One turn. Waits at most `waitMs` for something to do. */
   turn(waitMs = MAX_ENGINE_WAIT_MS): void {
-    const ready = this.#door.io.wait(this.#poll, this.#ready, this.#messagesLeft ? 0 : waitMs);
+    const ready = this.#door.io.wait(this.#poll, this.#ready, this.#messagesLeft || this.#rows.isBusy ? 0 : waitMs);
     this.#now = this.#door.now();
     // Before the messages: a wake taken after them might be that of one that has just come, which would then wait for the next.
     for (let i = 0; i < ready; i++) if (this.#ready[i] === WAKE_TOKEN) this.#door.io.drainWake(this.#door.wake);
     this.#takeMessages();
-    for (let i = 0; i < ready; i++) this.#serve(this.#ready[i] as number);
+    // One that is missing was the wake, or was closed by a message of this very turn.
+    for (let i = 0; i < ready; i++) this.#sources.get(this.#ready[i] as number)?.serve();
+    this.#rows.turn();
     for (const port of this.#ports.values()) port.cache.expire(this.#now);
     this.#outbox.flush();
     if (this.#stopCall !== undefined) this.#stop(this.#stopCall);
@@ -93,6 +119,7 @@ export class Engine {
   /** Answered last of all: with the answer the thread may end. Sockets and TAPs are the daemon's; what the engine has opened itself goes. */
   #stop(call: number): void {
     this.#stopped = true;
+    this.#rows.stop();
     this.#door.io.close(this.#poll);
     this.#done(call, undefined);
   }
@@ -108,16 +135,12 @@ export class Engine {
     this.#flush();
   }
 
-  #serve(token: number): void {
-    const source = this.#sources.get(token);
-    // The wake, or closed by a message of this very turn.
-    if (source === undefined) return;
-    if (source instanceof Mux) return void source.receive();
-    const errno = -source.readTap(this.#now);
+  #readTap(port: Port): void {
+    const errno = -port.readTap(this.#now);
     if (errno <= 0) return;
     // Read again, a TAP that is gone would report its error for ever.
-    this.#unwatch(source, source.spec.tap);
-    this.#outbox.post({ op: 'tapFailed', port: source.id, errno });
+    this.#unwatch(port);
+    this.#outbox.post({ op: 'tapFailed', port: port.id, errno });
   }
 
   #flush(): void {
@@ -139,6 +162,11 @@ export class Engine {
         return this.#open(message.call, () => this.#readMux(message.mux));
       case 'holdMux':
         return this.#holdMux(message.call, message.mux);
+      case 'watch':
+        return this.#open(message.call, () => this.#watchNotices(message.notice, message.socket));
+      case 'unwatch':
+        this.#unwatch(`notice ${message.notice}`);
+        return this.#done(message.call, undefined);
       case 'cacheChanged':
         return this.#cacheChanged(message.call);
       case 'answers':
@@ -176,17 +204,19 @@ export class Engine {
         return port.cache.outdate(this.#now);
       case 'cacheIterate':
         return this.#done(message.call, port.cache.page(message.after, Math.min(message.count, MAX_PAGE_ROWS)));
+      case 'destinations':
+        return this.#done(message.call, port.cache.destinations());
       case 'cacheExport':
         return this.#done(message.call, exportTargets(port.cache.table, message.from, message.count));
       case 'counters':
-        return this.#done(message.call, { ...this.#muxes.get(port.mux)?.counters.read(), ...port.counters.read() });
+        return this.#done(message.call, { ...this.#muxes.get(port.mux)?.count(), ...port.counters.read() });
       case 'setMtu':
         port.mtu = message.mtu;
         return;
       case 'setPoint':
-        return port.setPoint(message.point);
+        return this.#setPoint(port, message.point);
       case 'movePort':
-        return this.#open(message.call, () => this.#movePort(port, message.mux));
+        return this.#open(message.call, () => this.#movePort(port, message.mux, message.kernel));
     }
   }
 
@@ -206,20 +236,41 @@ export class Engine {
 
   #openMux(spec: MuxSpec): void {
     const mux = new Mux(spec, this.#parts.wire, this.#memory);
-    if (spec.unread !== true) this.#watch(mux, spec.socket);
+    if (spec.unread !== true) this.#watchMux(mux);
     this.#muxes.set(spec.mux, mux);
   }
 
   #readMux(id: number): void {
     const mux = this.#muxes.get(id);
-    if (mux !== undefined && !this.#tokens.has(mux)) this.#watch(mux, mux.spec.socket);
+    if (mux !== undefined && !this.#tokens.has(mux)) this.#watchMux(mux);
+  }
+
+  #watchMux(mux: Mux): void {
+    this.#watch(mux, mux.spec.socket, () => void mux.receive(this.#now));
+  }
+
+  /** What is read is thrown away: the daemon looks for itself. */
+  #watchNotices(notice: number, socket: number): void {
+    this.#watch(`notice ${notice}`, socket, () => {
+      for (let reads = 0; reads < ROW_READS_PER_TURN; reads++) if (!this.#hasNotice(socket)) break;
+      this.#outbox.post({ op: 'notice', notice });
+    });
+  }
+
+  /** Some that were lost are one too. */
+  #hasNotice(socket: number): boolean {
+    try {
+      return this.#door.io.netlinkReceive(socket, this.#noticed) > 0;
+    } catch {
+      return true;
+    }
   }
 
   #closeMux(call: number, id: number): void {
     const mux = this.#muxes.get(id);
     if (mux !== undefined) {
       this.#flush();
-      this.#unwatch(mux, mux.spec.socket);
+      this.#unwatch(mux);
       this.#muxes.delete(id);
     }
     this.#done(call, undefined);
@@ -229,8 +280,8 @@ export class Engine {
   #holdMux(call: number, id: number): void {
     const mux = this.#muxes.get(id);
     if (mux !== undefined) {
-      this.#unwatch(mux, mux.spec.socket);
-      for (const port of mux.ports) this.#unwatch(port, port.spec.tap);
+      this.#unwatch(mux);
+      for (const port of mux.ports) this.#unwatch(port);
     }
     this.#done(call, undefined);
   }
@@ -244,12 +295,31 @@ export class Engine {
     );
   }
 
-  #movePort(port: Port, id: number): void {
+  #movePort(port: Port, id: number, kernel: KernelLink | undefined): void {
     const mux = this.#mux(port.id, id);
     this.#flush();
-    this.#muxes.get(port.mux)?.leave(port);
+    const before = this.#muxes.get(port.mux);
+    const rowPort = this.#rowPorts.get(port);
+    if (kernel !== undefined && rowPort !== undefined) {
+      if (before?.spec.punt !== undefined) mux.allow(before.spec.punt.source);
+      this.#rows.relink(rowPort, kernel);
+      // What was punted before the link was told where to from now on.
+      for (let looks = 0; looks < LOOKS_PER_TURN && (before?.receive(this.#now) ?? 0) > 0; looks++);
+    }
+    before?.leave(port);
     port.move(id, mux.sender);
     mux.join(port);
+  }
+
+  #setPoint(port: Port, point: WireDestination): void {
+    port.setPoint(point);
+    const rowPort = this.#rowPorts.get(port);
+    if (rowPort === undefined) return;
+    try {
+      this.#rows.relink(rowPort, { ...rowPort.mirror.link, fallback: point });
+    } catch (error) {
+      this.#outbox.post({ op: 'rowsRefused', port: port.id, errno: errnoOf(error) });
+    }
   }
 
   #mux(port: number, id: number): Mux {
@@ -261,9 +331,27 @@ export class Engine {
   #openPort(spec: PortSpec): void {
     const mux = this.#mux(spec.port, spec.mux);
     const port = new Port(spec, mux.spec.format, mux.sender, this.#parts);
-    this.#watch(port, spec.tap);
+    if (port.mirror !== undefined) this.#openRows(port, port.mirror, spec.rows?.fallbacks ?? []);
+    if (spec.tap !== undefined) this.#watch(port, spec.tap, () => this.#readTap(port));
     this.#ports.set(spec.port, port);
     mux.join(port);
+  }
+
+  #openRows(port: Port, mirror: RowMirror, stale: readonly WireDestination[]): void {
+    const isWatched = (mux: Mux | undefined): boolean => mux !== undefined && this.#tokens.has(mux);
+    const mux = (): Mux | undefined => this.#muxes.get(port.mux);
+    const rowPort: RowPort = {
+      mirror,
+      get isRead() {
+        return isWatched(mux());
+      },
+      get fullness() {
+        return port.cache.validEntries / MAX_TARGETS_PER_OVERLAY;
+      },
+      takePunted: () => mux()?.receive(this.#now) ?? 0,
+    };
+    this.#rows.open(rowPort, stale);
+    this.#rowPorts.set(port, rowPort);
   }
 
   #closePort(call: number, id: number): void {
@@ -271,25 +359,30 @@ export class Engine {
     if (port !== undefined) {
       port.teardown(this.#now);
       this.#flush();
-      this.#unwatch(port, port.spec.tap);
+      this.#unwatch(port);
+      const rowPort = this.#rowPorts.get(port);
+      if (rowPort !== undefined) this.#rows.close(rowPort);
+      this.#rowPorts.delete(port);
       this.#muxes.get(port.mux)?.leave(port);
       this.#ports.delete(id);
     }
     this.#done(call, port?.counters.read());
   }
 
-  #watch(source: Source, fd: number): void {
+  /** `key`: what unwatch() names. */
+  #watch(key: object | string, fd: number, serve: () => void): void {
     const token = ++this.#lastToken;
     this.#door.io.pollAdd(this.#poll, fd, token);
-    this.#sources.set(token, source);
-    this.#tokens.set(source, token);
+    this.#sources.set(token, { fd, serve });
+    this.#tokens.set(key, token);
   }
 
-  #unwatch(source: Source, fd: number): void {
-    const token = this.#tokens.get(source);
+  #unwatch(key: object | string): void {
+    const token = this.#tokens.get(key);
     if (token === undefined) return;
-    this.#tokens.delete(source);
+    const source = this.#sources.get(token);
+    this.#tokens.delete(key);
     this.#sources.delete(token);
-    this.#door.io.pollRemove(this.#poll, fd);
+    if (source !== undefined) this.#door.io.pollRemove(this.#poll, source.fd);
   }
 }

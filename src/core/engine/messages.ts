@@ -19,14 +19,49 @@ export interface MuxSpec {
   readonly sendSockets: readonly number[];
   /** The socket is not read until `readMux`: frames wait there for ports that are still to come. */
   readonly unread?: boolean;
+  /**
+   * What comes in are no datagrams of other hosts, but frames that kernel links of its overlays have no row for. `source` is where these
+   * come from, network order: whatever else reaches the socket is dropped.
+   */
+  readonly punt?: { readonly source: Uint8Array };
+}
+
+/** A kernel link that forwards by the rows of its table; in the engine it is a port like any other, behind a mux with `punt`. */
+export interface KernelLink {
+  readonly index: number;
+  /** Where the link sends what it has no row for: the socket of the mux, or the point. */
+  readonly fallback: WireDestination;
+  /** The link's own UDP socket: frames for the VNICs are sent there. */
+  readonly own: WireDestination;
+  /** Rows from which this kernel is slow; undefined when it is not. */
+  readonly manyRows?: number;
+}
+
+/** What the table of a kernel link held before it was opened here. */
+export interface KnownRows {
+  /** Rows of ours, as records (engine/snapshot.ts). They win over `targets`: what was written down may be older. */
+  readonly records: Uint8Array;
+  /** Where rows of ours for no particular target lead: all but `fallback` go once that is there. */
+  readonly fallbacks: readonly WireDestination[];
+  /** Rows of others. They are told of, and left alone. */
+  readonly foreign: readonly ForeignRow[];
+}
+
+/** A row that somebody else has put into the table of a link of ours. */
+export interface ForeignRow {
+  readonly mac: number;
+  /** Undefined: it leads nowhere. */
+  readonly to: WireDestination | undefined;
 }
 
 export interface PortSpec {
   /** Chosen by the daemon, never used twice. */
   readonly port: number;
   readonly mux: number;
-  /** The TAP. It stays the daemon's: it closes it after `closePort` was answered. */
-  readonly tap: number;
+  /** The TAP. It stays the daemon's: it closes it after `closePort` was answered. None when there is a `kernel` link. */
+  readonly tap?: number;
+  readonly kernel?: KernelLink;
+  readonly rows?: KnownRows;
   readonly vnetid: number;
   /** Largest IP packet in a frame, bytes. */
   readonly mtu: number;
@@ -42,6 +77,8 @@ export interface PortSpec {
   readonly servesDhcp: boolean;
   /** Targets that are known from before, as cacheExport gave them: in the cache before the first frame is read. */
   readonly targets?: Uint8Array;
+  /** They are not written down anywhere: `cacheChanged` names the port. */
+  readonly areUnwritten?: boolean;
 }
 
 /** A part of a cache, as records (engine/snapshot.ts). */
@@ -90,6 +127,8 @@ export type ToEngine =
    * change meanwhile are in it or not, and then `cacheChanged` names the port again.
    */
   | { readonly op: 'cacheExport'; readonly call: number; readonly port: number; readonly from: number; readonly count: number }
+  /** Where targets of a port are: each destination once, MAX_SHOWN_DESTINATIONS at most. */
+  | { readonly op: 'destinations'; readonly call: number; readonly port: number }
   /** Ports whose valid entries have changed since the last such call. */
   | { readonly op: 'cacheChanged'; readonly call: number }
   | { readonly op: 'counters'; readonly call: number; readonly port: number }
@@ -101,7 +140,10 @@ export type ToEngine =
   /** The one destination of point mode is another one from now on. */
   | { readonly op: 'setPoint'; readonly port: number; readonly point: WireDestination }
   /** Sends and receives through another mux from now on; what waits in the old one is sent first. */
-  | { readonly op: 'movePort'; readonly call: number; readonly port: number; readonly mux: number }
+  | { readonly op: 'movePort'; readonly call: number; readonly port: number; readonly mux: number; readonly kernel?: KernelLink }
+  /** Says `notice` whenever there is something to read from this netlink socket of the daemon, until `unwatch`. */
+  | { readonly op: 'watch'; readonly call: number; readonly notice: number; readonly socket: number }
+  | { readonly op: 'unwatch'; readonly call: number; readonly notice: number }
   | { readonly op: 'stop'; readonly call: number };
 
 /** Results of calls, by operation. `undefined` from cacheGet: no such entry. `false` from cacheRemove likewise. */
@@ -110,6 +152,7 @@ export type CallResult =
   | CacheExport
   | readonly number[]
   | readonly CacheEntry[]
+  | readonly WireDestination[]
   | Readonly<Record<string, number>>
   | boolean
   | undefined;
@@ -137,6 +180,13 @@ export type FromEngine =
   /** The TAP cannot be read any more: somebody deleted the device. Told once. */
   | { readonly op: 'tapFailed'; readonly port: number; readonly errno: number }
   /** A frame did not fit the path: size of the outer IP packet in bytes. At most one a second and overlay. */
+  | { readonly op: 'notice'; readonly notice: number }
+  /** Rows of others in the table of a kernel link: all of them, up to MAX_FOREIGN_ROWS. Told when they change. */
+  | { readonly op: 'foreignRows'; readonly port: number; readonly rows: readonly ForeignRow[] }
+  /** The kernel refuses rows (0: it takes them again). Frames to these targets go through the engine. */
+  | { readonly op: 'rowsRefused'; readonly port: number; readonly errno: number }
+  /** More rows than a kernel of this age looks through quickly. Told once. */
+  | { readonly op: 'manyRows'; readonly port: number; readonly rows: number }
   | { readonly op: 'tooBig'; readonly port: number; readonly to: WireDestination; readonly packetBytes: number };
 
 type WithoutCall<T> = T extends { readonly call: number } ? Omit<T, 'call'> : never;

@@ -1,15 +1,18 @@
-// One underlay socket, shared by the overlays that listen on it: which datagram is whose.
-import { FRAME, FRAME_WORDS, TRUNCATED } from '@overlayadm/packetio';
+// One socket, shared by the overlays behind it: which datagram is whose. Of the underlay, or of kernel links that punt what they have no row for.
+import { FRAME, FRAME_WORDS, SOURCE, SOURCE_WORDS, TRUNCATED } from '@overlayadm/packetio';
 import { MAX_BATCH_FRAMES, MAX_FRAME_BYTES } from '../util/limits.ts';
 import { type CompiledDecap, compileDecap, decap } from '../wire/header-format.ts';
 import { completeChecksum, findTransport, looksPartial, newTransportView, TcpSegmenter } from '../wire/offload.ts';
-import { Counters, MUX_COUNTERS } from './counters.ts';
+import { Counters, MUX_COUNTERS, PUNT_COUNTERS } from './counters.ts';
 import { DATAGRAM_BYTES, type Memory } from './memory.ts';
 import type { MuxSpec } from './messages.ts';
 import { isTagged, type Port } from './port.ts';
 import { Sender, type Wire } from './sender.ts';
+import { writeAddress } from './target-address.ts';
 
 const ETHERNET_BYTES = 14;
+const UNDERLAY_NAMES = { truncated: 'mux.truncated', unknown: 'mux.unknown-vnetid' } as const;
+const PUNT_NAMES = { truncated: 'punt.truncated', unknown: 'punt.unknown-vnetid' } as const;
 
 export class Mux {
   readonly spec: MuxSpec;
@@ -27,6 +30,13 @@ export class Mux {
   readonly #segmenter = new TcpSegmenter();
   /** Rows of #out in use. */
   #kept = 0;
+  /** Of a punt socket: who sent each datagram, and who may, in the words of a source row. */
+  readonly #sources: Uint32Array | undefined;
+  readonly #allowed: Uint32Array[] = [];
+  readonly #names: Readonly<Record<'truncated' | 'unknown', string>>;
+  /** Datagrams that the socket had no room for when it was asked last. */
+  #overflow = 0;
+  #now = 0;
 
   constructor(spec: MuxSpec, wire: Wire, memory: Memory) {
     this.spec = spec;
@@ -34,7 +44,19 @@ export class Mux {
     this.#memory = memory;
     this.sender = new Sender(wire, spec.sendSockets);
     this.#decap = compileDecap(spec.format, spec.encap);
-    this.counters = new Counters([...new Set([...MUX_COUNTERS, ...this.#decap.dropReasons])]);
+    const names: readonly string[] = spec.punt === undefined ? MUX_COUNTERS : PUNT_COUNTERS;
+    this.counters = new Counters([...new Set([...names, ...this.#decap.dropReasons])]);
+    this.#names = spec.punt === undefined ? UNDERLAY_NAMES : PUNT_NAMES;
+    if (spec.punt === undefined) return;
+    this.#sources = new Uint32Array(SOURCE_WORDS * MAX_BATCH_FRAMES);
+    this.allow(spec.punt.source);
+  }
+
+  /** Punted frames may come from there too: a link that moves here sends from its old address until it has the new one. */
+  allow(source: Uint8Array): void {
+    const words = new Uint32Array(4);
+    writeAddress(words, 0, source);
+    if (!this.#allowed.some((known) => isSameAddress(known, words, 0))) this.#allowed.push(words);
   }
 
   join(port: Port): void {
@@ -49,29 +71,53 @@ export class Mux {
     this.#ports.delete(port.spec.vnetid);
   }
 
-  // HOT: per batch.
-  receive(): number {
+  /** HOT: per batch. How many datagrams there were; a negative errno when the socket says one. */
+  receive(now: number): number {
     const { io, arena } = this.#wire;
-    const received = io.receive(this.spec.socket, arena, this.#received, this.#memory.frames.start, DATAGRAM_BYTES, MAX_BATCH_FRAMES);
+    const { start } = this.#memory.frames;
+    this.#now = now;
+    const received = io.receive(this.spec.socket, arena, this.#received, start, DATAGRAM_BYTES, MAX_BATCH_FRAMES, this.#sources);
     for (let i = 0; i < received; i++) {
       const row = i * FRAME_WORDS;
-      this.#accept(this.#received[row + FRAME.offset] as number, this.#received[row + FRAME.length] as number);
+      if (!this.#isExpected(i)) this.#drop('punt.wrong-source');
+      else this.#accept(this.#received[row + FRAME.offset] as number, this.#received[row + FRAME.length] as number);
     }
-    this.#write();
+    if (this.#sources === undefined) this.#write();
+    else this.sender.flush(now);
     return received;
+  }
+
+  /** Counters of the socket, with what it had no room for. */
+  count(): Readonly<Record<string, number>> {
+    if (this.#sources !== undefined) {
+      const drops = this.#wire.io.socketDrops(this.spec.socket);
+      this.counters.count('punt.overflow', (drops - this.#overflow) >>> 0);
+      this.#overflow = drops;
+    }
+    return this.counters.read();
+  }
+
+  /** HOT: per datagram. Anybody on this host can send to loopback; only our links send from the listen address. */
+  #isExpected(index: number): boolean {
+    const sources = this.#sources;
+    if (sources === undefined) return true;
+    const at = index * SOURCE_WORDS + SOURCE.address;
+    for (const allowed of this.#allowed) if (isSameAddress(allowed, sources, at)) return true;
+    return false;
   }
 
   /** HOT: per datagram. Checks the datagram and adds its frame to what goes to the TAPs. */
   #accept(at: number, length: number): void {
-    if (length === TRUNCATED) return this.#drop('mux.truncated');
+    if (length === TRUNCATED) return this.#drop(this.#names.truncated);
     const arena = this.#wire.arena;
     const header = decap(this.#decap, arena, at, length, this.#vnetid);
     if (header < 0) return this.#drop(this.#decap.dropReasons[-1 - header] as string);
     const port = this.#ports.get(this.#vnetid[0] as number);
-    if (port === undefined) return this.#drop('mux.unknown-vnetid');
+    if (port === undefined) return this.#drop(this.#names.unknown);
     const frameBytes = length - header;
-    if (frameBytes < ETHERNET_BYTES) return port.refuseReceived('rx.short');
     const frame = at + header;
+    if (this.#sources !== undefined) return this.#acceptPunted(port, frame, frameBytes);
+    if (frameBytes < ETHERNET_BYTES) return port.refuseReceived('rx.short');
     if (!port.spec.carriesVlanTag && isTagged(arena, frame)) return port.refuseReceived('rx.vlan-not-carried');
     if (findTransport(arena, frame, frameBytes, this.#transport) && looksPartial(arena, this.#transport)) {
       if (this.#transport.at + this.#transport.length - this.#transport.ipAt > port.mtu) return this.#acceptSegments(port, frame, frameBytes);
@@ -80,6 +126,18 @@ export class Mux {
     }
     if (frameBytes > MAX_FRAME_BYTES) return port.refuseReceived('rx.too-long');
     this.#add(port, frame, frameBytes);
+  }
+
+  /** A frame of a VNIC, on its way out, which the kernel has cut for loopback (measured). The header to send takes the place of the one it came with. */
+  #acceptPunted(port: Port, at: number, length: number): void {
+    const arena = this.#wire.arena;
+    port.countPunted(length);
+    if (findTransport(arena, at, length, this.#transport) && looksPartial(arena, this.#transport)) {
+      completeChecksum(arena, this.#transport);
+      port.counters.count('punt.checksum-completed');
+    }
+    if (length > MAX_FRAME_BYTES) return port.counters.count('frame.too-long');
+    port.transmit(at, length, this.#now);
   }
 
   /** A TCP frame that no NIC has cut. */
@@ -101,7 +159,7 @@ export class Mux {
     const row = this.#kept * FRAME_WORDS;
     this.#out[row + FRAME.offset] = at;
     this.#out[row + FRAME.length] = length;
-    this.#out[row + FRAME.fd] = port.spec.tap;
+    this.#out[row + FRAME.fd] = port.spec.tap as number;
     this.#owners[this.#kept++] = port;
     port.countReceived(length, 1);
   }
@@ -126,4 +184,10 @@ export class Mux {
       port.refuseReceived('tap.failed');
     }
   }
+}
+
+// HOT: per datagram.
+function isSameAddress(allowed: Uint32Array, sources: Uint32Array, at: number): boolean {
+  for (let word = 0; word < 4; word++) if (sources[at + word] !== allowed[word]) return false;
+  return true;
 }

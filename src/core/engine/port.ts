@@ -6,14 +6,17 @@ import { isGroup, parseFrame } from '../wire/ethernet.ts';
 import { classifyGroupFrame, isArpRequest, isDhcpReply, newQuestionView } from '../wire/question.ts';
 import { Counters, PORT_COUNTERS } from './counters.ts';
 import type { FramePool } from './frame-pool.ts';
+import { Injection } from './injection.ts';
 import type { Memory } from './memory.ts';
 import type { PortSpec, WireDestination } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { Questions } from './questions.ts';
 import type { Requests } from './requests.ts';
+import { RowMirror } from './row-mirror.ts';
 import type { Sender, Wire } from './sender.ts';
-import { TargetCache, writeAddress } from './target-cache.ts';
-import { loadTargets } from './target-snapshot.ts';
+import { writeAddress } from './target-address.ts';
+import { TargetCache } from './target-cache.ts';
+import { loadRows, loadTargets } from './target-snapshot.ts';
 import { STATE } from './target-table.ts';
 
 const ETHERNET_BYTES = 14;
@@ -35,7 +38,7 @@ export interface EngineParts {
 }
 
 /** What stays as it is for the life of an overlay. */
-export type PortFacts = Omit<PortSpec, 'mux' | 'mtu' | 'point' | 'targets'>;
+export type PortFacts = Omit<PortSpec, 'mux' | 'mtu' | 'point' | 'targets' | 'areUnwritten' | 'kernel' | 'rows'>;
 
 export class Port {
   readonly id: number;
@@ -49,6 +52,9 @@ export class Port {
   readonly entropy: HeaderFormat['entropy'] | undefined;
   readonly counters = new Counters(PORT_COUNTERS);
   readonly cache: TargetCache;
+  /** Of a kernel link. */
+  readonly mirror: RowMirror | undefined;
+  readonly #injection: Injection | undefined;
   readonly questions: Questions;
   readonly arena: Uint8Array;
   readonly pool: FramePool;
@@ -60,15 +66,24 @@ export class Port {
   readonly #view = newQuestionView();
   /** The one destination of point mode, or the one of a group frame just being sent. */
   readonly #address = new Uint32Array(4);
+  /** Of a frame for the VNICs. */
+  readonly #oneAddress = new Uint32Array(4);
   #point: WireDestination | undefined;
   readonly #txFrames = this.counters.index('tx.frames');
   readonly #txBytes = this.counters.index('tx.bytes');
   readonly #rxFrames = this.counters.index('rx.frames');
   readonly #rxBytes = this.counters.index('rx.bytes');
+  readonly #puntFrames = this.counters.index('punt.frames');
+  readonly #puntBytes = this.counters.index('punt.bytes');
   #now = 0;
   #tooBigTold = Number.NEGATIVE_INFINITY;
 
-  constructor({ mux, mtu, point, targets, ...spec }: PortSpec, { entropy }: HeaderFormat, sender: Sender, parts: EngineParts) {
+  constructor(
+    { mux, mtu, point, targets, areUnwritten = false, kernel, rows, ...spec }: PortSpec,
+    { entropy }: HeaderFormat,
+    sender: Sender,
+    parts: EngineParts,
+  ) {
     this.id = spec.port;
     this.spec = spec;
     this.mtu = mtu;
@@ -82,10 +97,17 @@ export class Port {
     this.pool = parts.pool;
     this.outbox = parts.outbox;
     this.requests = parts.requests;
+    if (kernel !== undefined) {
+      this.mirror = new RowMirror(this, kernel, rows?.foreign);
+      this.#injection = new Injection(this);
+    }
     this.cache = new TargetCache(this);
     this.questions = new Questions(this);
     if (point !== undefined) this.setPoint(point);
+    if (rows !== undefined) loadRows(this.cache, rows.records);
     if (targets !== undefined) loadTargets(this.cache, targets);
+    // As it was written down, but for rows that were changed later.
+    this.cache.changed = rows !== undefined || areUnwritten;
   }
 
   setPoint(point: WireDestination): void {
@@ -99,11 +121,11 @@ export class Port {
     this.sender = sender;
   }
 
-  /** HOT: per batch. Reads and forwards what the TAP has; a negative errno when the TAP is gone. */
+  /** HOT: per batch. Reads and forwards what the TAP has; a negative errno when the TAP is gone. Only of a port that has one. */
   readTap(now: number): number {
     const { wire, memory } = this.#parts;
     const { start, end } = memory.frames;
-    const count = wire.io.readTap(this.spec.tap, this.arena, this.#table, start, end, HEADROOM_BYTES, MAX_FRAME_BYTES, MAX_BATCH_FRAMES);
+    const count = wire.io.readTap(this.spec.tap as number, this.arena, this.#table, start, end, HEADROOM_BYTES, MAX_FRAME_BYTES, MAX_BATCH_FRAMES);
     for (let i = 0; i < count; i++) {
       const row = i * FRAME_WORDS;
       this.transmit(this.#table[row + FRAME.offset] as number, this.#table[row + FRAME.length] as number, now);
@@ -159,6 +181,12 @@ export class Port {
     this.counters.add(this.#rxBytes, frames * length);
   }
 
+  // HOT: per frame.
+  countPunted(length: number): void {
+    this.counters.add(this.#puntFrames, 1);
+    this.counters.add(this.#puntBytes, length);
+  }
+
   refuseReceived(reason: 'rx.short' | 'rx.vlan-not-carried' | 'rx.too-long' | 'tap.failed'): void {
     this.counters.count(reason);
   }
@@ -176,11 +204,22 @@ export class Port {
     const at = this.slot();
     const length = Math.min(frame.length, MAX_FRAME_BYTES);
     this.arena.set(frame.subarray(0, length), at);
+    if (this.#injection !== undefined) return this.#injectInto(this.#injection, at, length);
     this.#table[FRAME.offset] = at;
     this.#table[FRAME.length] = length;
-    this.#table[FRAME.fd] = this.spec.tap;
-    const written = this.#parts.wire.io.writeTaps(this.arena, this.#table, 1);
-    this.counters.count(written === 1 ? 'tx.injected' : 'tap.failed');
+    this.#table[FRAME.fd] = this.spec.tap as number;
+    if (this.#parts.wire.io.writeTaps(this.arena, this.#table, 1) !== 1) return this.counters.count('tap.failed');
+    this.counters.count('tx.injected');
+    this.counters.count('tx.injected-bytes', length);
+  }
+
+  /** The kernel link takes it as what came from the underlay: from its own socket. */
+  #injectInto(injection: Injection, at: number, length: number): void {
+    const { family, ip, port } = (this.mirror as RowMirror).link.own;
+    writeAddress(this.#oneAddress, 0, ip);
+    if (this.sender.isFull) this.#parts.flush();
+    this.sender.add(injection, at, length, family, port, this.#oneAddress, 0);
+    this.#parts.flush();
   }
 
   sendTo(frame: Uint8Array, to: WireDestination): void {

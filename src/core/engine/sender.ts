@@ -12,7 +12,7 @@ const ERRNO_MESSAGE_SIZE = 90;
 
 /** Where frames are, and who moves them: shared by everything in one engine. */
 export interface Wire {
-  readonly io: Pick<PacketIo, 'readTap' | 'receive' | 'send' | 'writeTaps'>;
+  readonly io: Pick<PacketIo, 'readTap' | 'receive' | 'send' | 'socketDrops' | 'writeTaps'>;
   readonly arena: Uint8Array;
 }
 

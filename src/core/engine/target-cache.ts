@@ -4,6 +4,7 @@ import {
   MAX_QUEUED_BYTES_PER_OVERLAY,
   MAX_QUEUED_BYTES_PER_TARGET,
   MAX_REFUSALS_PER_OVERLAY,
+  MAX_SHOWN_DESTINATIONS,
   MAX_TARGETS_PER_OVERLAY,
   NEGATIVE_TTL_MS,
 } from '../util/limits.ts';
@@ -12,6 +13,8 @@ import { emptyQueue, type FramePool } from './frame-pool.ts';
 import type { CacheEntry, EngineAnswer, WireDestination } from './messages.ts';
 import { HEAD_BYTES, KIND, type Outbox } from './outbox.ts';
 import type { RequestOwner, Requests } from './requests.ts';
+import type { RowMirror } from './row-mirror.ts';
+import { isAddress, readAddress, writeAddress } from './target-address.ts';
 import { stepTarget, TARGET_STATES, type TargetEffect, type TargetEvent, type TargetState } from './target-state.ts';
 import { STATE, TargetTable } from './target-table.ts';
 
@@ -29,6 +32,8 @@ export interface CacheHost {
   readonly arena: Uint8Array;
   /** Sends the frame at `at` to the destination of `entry`. */
   emit(at: number, length: number, entry: number): void;
+  /** Of a kernel link, whose table follows the cache. */
+  readonly mirror: RowMirror | undefined;
 }
 
 const OVERFLOW_REASONS = ['target.queue-full', 'target.overlay-full', 'target.pool-full', 'target.lookups-full'] as const;
@@ -45,6 +50,7 @@ export class TargetCache implements RequestOwner {
   #queuedBytes = 0;
   #lookups = 0;
   #valid = 0;
+  #isAdopting = false;
   /** Has any valid entry changed since this was last set to false? */
   changed = false;
 
@@ -73,7 +79,7 @@ export class TargetCache implements RequestOwner {
   answer(entry: number, answer: EngineAnswer, now: number): void {
     this.#lookups--;
     if (answer.kind !== 'found') return this.#apply(entry, 'refuse', now, 'lookup.refused');
-    this.#setDestination(entry, answer.to);
+    this.#setDestination(entry, answer.to, now);
     this.#makeRoom(entry, now);
     this.#apply(entry, 'found', now);
   }
@@ -88,8 +94,27 @@ export class TargetCache implements RequestOwner {
     if (this.table.isFixed(entry) !== fixed) this.changed = true;
     this.table.setFixed(entry, fixed);
     this.#makeRoom(entry, now);
-    if (to !== 'drop') this.#setDestination(entry, to);
+    if (to !== 'drop') this.#setDestination(entry, to, now);
     this.#apply(entry, to === 'drop' ? 'set-drop' : 'set-forward', now, 'target.drop');
+  }
+
+  /** A row of a kernel link that was there before is a target from now on: nothing is written for it. Only while nothing else is known. */
+  adoptRow(mac: number, to: WireDestination | 'drop'): void {
+    const entry = this.table.insert(...halves(mac));
+    if (entry < 0) return this.#host.counters.count('target.table-full');
+    if (to !== 'drop') this.#setDestination(entry, to, 0);
+    this.#isAdopting = true;
+    this.#apply(entry, to === 'drop' ? 'set-drop' : 'set-forward', 0);
+    this.#isAdopting = false;
+    this.#host.mirror?.adopt(entry);
+  }
+
+  /** Has its row been adopted? Then it is where the row leads; `fixed` is what else is known of it. */
+  isAdopted(mac: number, fixed: boolean): boolean {
+    const entry = this.table.find(...halves(mac));
+    if (entry < 0 || this.table.row[entry] === 0) return false;
+    this.table.setFixed(entry, fixed);
+    return true;
   }
 
   /** True when there was an entry to invalidate; a refusal is ended too, but was no entry. */
@@ -149,6 +174,19 @@ export class TargetCache implements RequestOwner {
     return Array.from(lowest, (key) => this.#read(this.table.find(...halves(key))));
   }
 
+  /** Each destination that any target has, once. */
+  destinations(): readonly WireDestination[] {
+    const found = new Map<string, WireDestination>();
+    this.table.each((entry) => {
+      if (this.table.state[entry] !== STATE.forward || found.size === MAX_SHOWN_DESTINATIONS) return;
+      const at = 4 * entry;
+      const key = `${this.table.address[at]} ${this.table.address[at + 1]} ${this.table.address[at + 2]} ${this.table.address[at + 3]} ${this.table.udpPort[entry]}`;
+      const { to } = found.has(key) ? { to: 'drop' } : this.#read(entry);
+      if (typeof to !== 'string') found.set(key, to);
+    });
+    return [...found.values()];
+  }
+
   /** Ends refusals that are over. */
   expire(now: number): void {
     while (this.#refusedCount > 0) {
@@ -187,8 +225,17 @@ export class TargetCache implements RequestOwner {
     this.#valid += Number(isValid(after)) - Number(isValid(before));
     if (after !== before && (isValid(after) || isValid(before))) this.changed = true;
     for (const effect of effects) this.#carryOut(effect, entry, before, reason, at, length);
+    // First: an entry that has a row may not go before it.
+    if (!this.#isAdopting && after !== before && (isValid(after) || isValid(before))) this.#host.mirror?.changed(entry, now);
     if (after === STATE.refused && before !== STATE.refused) this.#rememberRefusal(entry, now);
-    else if (after === STATE.invalid) this.table.remove(entry);
+    else if (after === STATE.invalid) this.#remove(entry);
+  }
+
+  /** An entry whose row is still there, or still to be written, stays as an invalid one until it is not. */
+  #remove(entry: number): void {
+    if (this.table.row[entry] === 0) return this.table.remove(entry);
+    this.table.state[entry] = STATE.invalid;
+    this.table.setFixed(entry, false);
   }
 
   #carryOut(effect: TargetEffect, entry: number, before: number, reason: PortCounter | undefined, at: number, length: number): void {
@@ -259,11 +306,16 @@ export class TargetCache implements RequestOwner {
   }
 
   #rememberRefusal(entry: number, now: number): void {
-    if (this.#refusedCount === this.#refused.length) return this.table.remove(entry);
+    if (this.#refusedCount === this.#refused.length) return this.#remove(entry);
     this.table.detail[entry] = now + NEGATIVE_TTL_MS;
     this.#refused[(this.#refusedHead + this.#refusedCount) % this.#refused.length] = entry;
     this.#refusedCount++;
   }
+
+  /** Nothing of it is in the kernel any more. */
+  forget = (entry: number): void => {
+    if (this.table.state[entry] === STATE.invalid && this.table.row[entry] === 0) this.table.remove(entry);
+  };
 
   /** One queue object serves all entries, which therefore are numbers in typed arrays and nothing else. */
   #load(entry: number): { head: number; tail: number } {
@@ -277,7 +329,7 @@ export class TargetCache implements RequestOwner {
     this.table.queueTail[entry] = this.#queue.tail;
   }
 
-  #setDestination(entry: number, to: WireDestination): void {
+  #setDestination(entry: number, to: WireDestination, now: number): void {
     const { family, udpPort, address } = this.table;
     // Plugins repeat what they have said; a snapshot is written for what is new.
     if (family[entry] === to.family && udpPort[entry] === to.port && isAddress(address, 4 * entry, to.ip)) return;
@@ -285,14 +337,14 @@ export class TargetCache implements RequestOwner {
     family[entry] = to.family;
     udpPort[entry] = to.port;
     writeAddress(address, 4 * entry, to.ip);
+    if (isValid(this.table.state[entry] as number)) this.#host.mirror?.changed(entry, now);
   }
 
   #read(entry: number): CacheEntry {
     const mac = this.table.key(entry);
     if (this.table.state[entry] === STATE.drop) return { mac, to: 'drop' };
     const family = this.table.family[entry] === 4 ? 4 : 6;
-    const words = this.table.address.slice(4 * entry, 4 * entry + 4);
-    return { mac, to: { family, ip: new Uint8Array(words.buffer, 0, family === 4 ? 4 : 16).slice(), port: this.table.udpPort[entry] as number } };
+    return { mac, to: { family, ip: readAddress(this.table.address, 4 * entry, family), port: this.table.udpPort[entry] as number } };
   }
 }
 
@@ -300,15 +352,3 @@ export const isValid = (state: number): boolean => state === STATE.forward || st
 
 /** The two halves in which the table keeps a MAC. */
 export const halves = (mac: number): [high: number, low: number] => [Math.floor(mac / 0x1_0000_0000), mac | 0];
-
-function isAddress(words: Uint32Array, at: number, ip: Uint8Array): boolean {
-  const bytes = new Uint8Array(words.buffer, words.byteOffset + 4 * at, 16);
-  return ip.every((byte, index) => bytes[index] === byte);
-}
-
-/** 4 or 16 bytes, in the order in which they stand, into four words. */
-export function writeAddress(words: Uint32Array, at: number, ip: Uint8Array): void {
-  const bytes = new Uint8Array(words.buffer, words.byteOffset + 4 * at, 16);
-  bytes.fill(0);
-  bytes.set(ip);
-}

@@ -33,7 +33,15 @@ export function exportTargets(table: TargetTable, from: number, count: number): 
 /** Fills the cache of an overlay that has not had a frame yet. Beyond MAX_TARGETS_PER_OVERLAY only what a person has set finds room. */
 export function loadTargets(cache: TargetCache, records: Uint8Array): void {
   for (const { mac, to, fixed } of readTargets(records)) {
+    if (cache.isAdopted(mac, fixed)) continue;
     if (fixed || cache.validEntries < MAX_TARGETS_PER_OVERLAY) cache.set(mac, to, fixed, 0);
   }
-  cache.changed = false;
+}
+
+/**
+ * Rows that the table of a kernel link has already are targets that have their row; before loadTargets(), because what was written down of
+ * a target may be older than its row. Who has said where it is the row does not tell.
+ */
+export function loadRows(cache: TargetCache, records: Uint8Array): void {
+  for (const { mac, to } of readTargets(records)) cache.adoptRow(mac, to);
 }

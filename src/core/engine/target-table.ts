@@ -8,6 +8,9 @@ const NONE = -1;
 /** Entries that one search for something to evict looks at: a full table of pending targets must not cost a whole round a frame. */
 const EVICT_LOOKS = 4096;
 
+/** What stands in the table of a kernel link for an entry; 0 where there is no such link. */
+export const ROW = { installed: 1, queued: 2, seen: 4, dirty: 8, taken: 16 } as const;
+
 /** Marks of an entry: looked at since the evicting hand last came by; set by a person. */
 const USED = 1;
 const FIXED = 2;
@@ -39,6 +42,8 @@ export class TargetTable {
   udpPort = new Int32Array(FIRST_CAPACITY);
   /** Four words an entry, bytes in network order; IPv4 takes the first. */
   address = new Uint32Array(4 * FIRST_CAPACITY);
+  /** ROW. */
+  row = new Uint8Array(FIRST_CAPACITY);
   queueHead = new Int32Array(FIRST_CAPACITY);
   queueTail = new Int32Array(FIRST_CAPACITY);
   queuedBytes = new Int32Array(FIRST_CAPACITY);
@@ -88,6 +93,7 @@ export class TargetTable {
     this.low[entry] = low;
     this.state[entry] = STATE.invalid;
     this.#marks[entry] = USED;
+    this.row[entry] = 0;
     this.queueHead[entry] = NONE;
     this.queueTail[entry] = NONE;
     this.queuedBytes[entry] = 0;
@@ -98,6 +104,7 @@ export class TargetTable {
   remove(entry: number): void {
     this.#unplace(entry);
     this.state[entry] = STATE.invalid;
+    this.row[entry] = 0;
     this.#free.push(entry);
     this.#count--;
   }
@@ -127,6 +134,11 @@ export class TargetTable {
       else return entry;
     }
     return NONE;
+  }
+
+  /** Entries that have a row, or wait for one, whatever their state. */
+  eachRow(visit: (entry: number) => void): void {
+    for (let entry = 0; entry < this.#capacity; entry++) if (this.row[entry] !== 0) visit(entry);
   }
 
   /** Every entry, in no order; removing the one at hand is allowed. */
@@ -179,6 +191,7 @@ export class TargetTable {
     this.family = grown(this.family, capacity);
     this.udpPort = grown(this.udpPort, capacity);
     this.address = grown(this.address, 4 * capacity);
+    this.row = grown(this.row, capacity);
     this.queueHead = grown(this.queueHead, capacity);
     this.queueTail = grown(this.queueTail, capacity);
     this.queuedBytes = grown(this.queuedBytes, capacity);

@@ -1,8 +1,8 @@
 // KernelNetwork over the real kernel: netlink sockets, /proc and an nftables table, held together for one state directory.
-import { constants } from 'node:os';
-import { type IpAddress, type IpFamily, OverlayError } from '@overlayadm/api';
+import type { IpAddress, IpFamily } from '@overlayadm/api';
 import { MAX_LINK_NAME_BYTES } from '../util/limits.ts';
 import { carriersOf, hasAddress, listAddresses, routeMtu } from './addresses.ts';
+import { KernelFilter } from './kernel-filter.ts';
 import { addMacvlan, deleteLink, getLink, getLinkAt, getStatistics, listLinks, setLink, withoutQdisc } from './links.ts';
 import { formatMark } from './marks.ts';
 import {
@@ -17,12 +17,14 @@ import {
 } from './namespaces.ts';
 import { NETLINK, type NetlinkIo, NetlinkSocket } from './netlink/socket.ts';
 import { IsolationTable } from './nftables.ts';
+import { hideFromHost, notFound, notOurs } from './overlay-link.ts';
 import { holderOfUdpPort } from './ports.ts';
 import { mtuOf, routeTo } from './routes.ts';
-import { isolateInterface } from './sysctl.ts';
-import type { KernelNetwork, LinkInfo, LinkStatistics, OverlayLinkOptions, UpperLink, VnicSpec } from './types.ts';
+import { fragFails } from './snmp.ts';
+import type { FdbRow, KernelNetwork, LinkInfo, LinkStatistics, OverlayLinkOptions, UpperLink, VnicSpec, VxlanSpec } from './types.ts';
 import { announceMark } from './uevent.ts';
 import { attachTags, type BpfIo, type TagPlace, tagOf } from './vlan-hooks.ts';
+import { VxlanLinks } from './vxlan-links.ts';
 
 export interface LinuxKernelParts {
   readonly io: NetlinkIo & BpfIo;
@@ -35,25 +37,16 @@ export interface LinuxKernelParts {
 /** Links up to this number are read one by one. */
 const FEW_LINKS = 16;
 
-/** The name of an object for an error message. */
-const at = (name: string, netns: string | undefined): string => (netns === undefined ? name : `${name} in network namespace ${netns}`);
-
-const notFound = (name: string, netns: string | undefined): OverlayError => new OverlayError('LINK_NOT_FOUND', `${at(name, netns)}: does not exist`);
-
-const notOurs = (name: string, netns: string | undefined, link: LinkInfo): OverlayError =>
-  new OverlayError('LINK_NOT_OURS', `${at(name, netns)}: was not made by this overlayd (${link.alias ? `alias ${link.alias}` : 'it has no mark'})`, {
-    details: { alias: link.alias ?? null, kind: link.kind ?? null },
-    advice: 'It is left alone; choose another name.',
-  });
-
 export class LinuxKernel implements KernelNetwork {
   readonly #io: NetlinkIo & BpfIo;
   readonly #stateId: string;
   readonly #tcx: boolean;
   readonly #route: NetlinkSocket;
   readonly #isolation: IsolationTable;
+  readonly #filter: KernelFilter;
+  readonly #vxlans: VxlanLinks;
 
-  /** Opens the route socket; the nftables table is made with the first overlay. @throws OverlayError */
+  /** Opens the route socket; the nftables tables are made with the first overlay that needs them. @throws OverlayError */
   constructor({ io, stateId, tcx = true }: LinuxKernelParts) {
     formatMark({ stateId, name: 'overlay0' });
     this.#io = io;
@@ -61,6 +54,8 @@ export class LinuxKernel implements KernelNetwork {
     this.#tcx = tcx;
     this.#route = openRouteSocket(io);
     this.#isolation = new IsolationTable(io, stateId);
+    this.#filter = new KernelFilter(io, stateId);
+    this.#vxlans = new VxlanLinks({ route: this.#route, stateId, filter: this.#filter });
   }
 
   networkNamespaceId(): number {
@@ -96,10 +91,10 @@ export class LinuxKernel implements KernelNetwork {
         alias: this.#mark(name),
         mtu: options.mtu,
         noarp: true,
+        ...(options.mac === undefined ? {} : { mac: options.mac }),
         ...(options.queueFrames === undefined ? {} : { txQueueLength: options.queueFrames }),
       });
-      this.#withoutIpv6Addresses(link);
-      isolateInterface(name);
+      hideFromHost(this.#route, link);
       this.#isolation.add(name);
       if (!link.up) withoutQdisc(this.#route, link);
       setLink(this.#route, link, { up: true });
@@ -122,14 +117,49 @@ export class LinuxKernel implements KernelNetwork {
     this.#isolation.remove(name);
   }
 
+  refuseVxlan(): string | undefined {
+    return this.#vxlans.refuse();
+  }
+
+  addVxlan(spec: VxlanSpec): LinkInfo {
+    return this.#vxlans.add(spec);
+  }
+
+  adoptVxlan(spec: VxlanSpec): LinkInfo {
+    return this.#vxlans.adopt(spec);
+  }
+
+  raiseVxlan(name: string): LinkInfo {
+    return this.#vxlans.raise(name);
+  }
+
+  moveVxlan(name: string, listenIp: IpAddress): void {
+    this.#vxlans.move(name, listenIp);
+  }
+
+  releaseVxlan(name: string): void {
+    this.#filter.remove(name);
+  }
+
+  fdbRows(index: number): readonly FdbRow[] {
+    return this.#vxlans.rows(index);
+  }
+
+  repairFilter(): boolean {
+    return this.#filter.repair();
+  }
+
+  sweepFilter(): void {
+    this.#filter.sweep();
+  }
+
   setMtu(name: string, mtu: number, netns?: string): void {
     const link = this.#existing(name, netns);
     if (!link.ours) throw notOurs(name, netns, link);
     this.#in(netns, (socket) => setLink(socket, link, { mtu }));
-    if (netns !== undefined || !this.#isolation.has(name)) return;
+    if (netns !== undefined || !(this.#isolation.has(name) || this.#filter.has(name))) return;
     // Below 1280 bytes a link loses its IPv6 settings, and has the defaults when it grows again (net/ipv6/addrconf.c).
-    this.#withoutIpv6Addresses(link);
-    isolateInterface(name);
+    hideFromHost(this.#route, link);
   }
 
   addVnic(spec: VnicSpec): LinkInfo {
@@ -211,8 +241,13 @@ export class LinuxKernel implements KernelNetwork {
     return this.#in(netns, (socket) => getStatistics(socket, index));
   }
 
+  fragFails(): number {
+    return fragFails();
+  }
+
   close(): void {
     this.#isolation.close();
+    this.#filter.close();
     this.#route.close();
   }
 
@@ -256,16 +291,6 @@ export class LinuxKernel implements KernelNetwork {
     const link = this.#existing(name, undefined);
     if (!link.ours && link.alias !== undefined) throw notOurs(name, undefined, link);
     return link;
-  }
-
-  #withoutIpv6Addresses(link: LinkInfo): void {
-    try {
-      setLink(this.#route, link, { ip6AddrGenNone: true });
-    } catch (error) {
-      // The host has no IPv6, or the MTU is too small for it: as good.
-      const { errno } = OverlayError.is(error) ? error.details : {};
-      if (errno !== constants.errno.EAFNOSUPPORT) throw error;
-    }
   }
 
   #linksAboveIn(namespace: OtherNamespace, index: number): UpperLink[] {

@@ -1,9 +1,9 @@
 // Links by rtnetlink: read, change, make and delete, within the network namespace of the socket that is handed in.
 import { constants } from 'node:os';
-import { type IpAddress, ipFromBytes, ipScope, type MacAddress, macFromBytes, macToBytes, OverlayError } from '@overlayadm/api';
+import { type MacAddress, macFromBytes, macToBytes, OverlayError } from '@overlayadm/api';
 import { MAX_LINK_NAME_BYTES } from '../util/limits.ts';
 import { parseMark } from './marks.ts';
-import { type Attributes, cString, host, type NetlinkMessage, NLM_F, readBe16, readText } from './netlink/message.ts';
+import { cString, host, type NetlinkMessage, NLM_F, readText } from './netlink/message.ts';
 import {
   AF,
   ARPHRD_ETHER,
@@ -13,7 +13,6 @@ import {
   IFLA_INET6_ADDR_GEN_MODE,
   IFLA_INFO,
   IFLA_MACVLAN_MODE,
-  IFLA_VXLAN,
   IN6_ADDR_GEN_MODE_NONE,
   ifinfomsg,
   LINK_STATISTICS,
@@ -23,20 +22,10 @@ import {
 } from './netlink/rtnetlink.ts';
 import type { NetlinkSocket } from './netlink/socket.ts';
 import { encodeNoQueue, RTM_TC } from './netlink/traffic-control.ts';
-import type { LinkInfo, LinkStatistics, VxlanInfo } from './types.ts';
+import type { LinkInfo, LinkStatistics } from './types.ts';
+import { vxlanOf } from './vxlan.ts';
 
 const skipStatistics = (): Uint8Array => host.attribute(IFLA.extMask, host.u32(RTEXT_FILTER_SKIP_STATS));
-
-function vxlanOf(data: Attributes): VxlanInfo {
-  const bytes = data.get(IFLA_VXLAN.local) ?? data.get(IFLA_VXLAN.local6);
-  const local: IpAddress | undefined = bytes?.length === 4 || bytes?.length === 16 ? ipFromBytes(bytes) : undefined;
-  return {
-    port: readBe16(data.get(IFLA_VXLAN.port)) ?? 0,
-    vnetid: host.readU32(data.get(IFLA_VXLAN.id)) ?? 0,
-    local: local === undefined || ipScope(local) === 'unspecified' ? undefined : local,
-    external: data.get(IFLA_VXLAN.collectMetadata)?.[0] === 1,
-  };
-}
 
 /** Reads an RTM_NEWLINK message; undefined when it is not one, or names no link. `stateId` decides what is ours. */
 export function readLink(message: NetlinkMessage, stateId: string): LinkInfo | undefined {
@@ -110,7 +99,7 @@ export function listLinks(socket: NetlinkSocket, stateId: string): LinkInfo[] {
 export function readStatistics({ type, body }: NetlinkMessage): LinkStatistics | undefined {
   if (type !== RTM.newLink || body.length < IFINFO_BYTES) return undefined;
   const bytes = host.readAttributes(body, IFINFO_BYTES).get(IFLA.statistics64);
-  const values = LINK_STATISTICS.map((name, position) => [name, host.readU64(bytes, 8 * position)] as const);
+  const values = Object.entries(LINK_STATISTICS).map(([name, place]) => [name, host.readU64(bytes, 8 * place)] as const);
   return values.every(([, value]) => value !== undefined) ? (Object.fromEntries(values) as unknown as LinkStatistics) : undefined;
 }
 
@@ -130,6 +119,7 @@ export interface LinkChanges {
   /** Bytes. */
   readonly mtu?: number;
   readonly alias?: string;
+  readonly mac?: MacAddress;
   /** Frames. */
   readonly txQueueLength?: number;
   /** No IPv6 link-local address when the link goes up (IN6_ADDR_GEN_MODE_NONE). */
@@ -149,6 +139,7 @@ function changedFlags(changes: LinkChanges): { flags: number; change: number } {
 export function encodeChanges(changes: LinkChanges): Uint8Array[] {
   const parts: Uint8Array[] = [];
   if (changes.mtu !== undefined) parts.push(host.attribute(IFLA.mtu, host.u32(changes.mtu)));
+  if (changes.mac !== undefined) parts.push(host.attribute(IFLA.address, macToBytes(changes.mac)));
   if (changes.txQueueLength !== undefined) parts.push(host.attribute(IFLA.txQueueLength, host.u32(changes.txQueueLength)));
   if (changes.alias !== undefined) parts.push(host.attribute(IFLA.alias, cString(changes.alias)));
   if (changes.ip6AddrGenNone) {

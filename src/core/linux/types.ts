@@ -14,6 +14,10 @@ import type { IpAddress, IpFamily, MacAddress } from '@overlayadm/api';
  *   NETNS_NAME         a text that cannot be the name of one
  *   NFTABLES_MISSING   the kernel has no nf_tables, or one older than 5.12
  *   SYSCTL_REFUSED     /proc/sys could not be written
+ *   LINK_DIFFERS       a vxlan link with our mark is not as it has to be, in what cannot be changed; details name what differs
+ *   VNETID_IN_USE      another vxlan link has this vnetid on this port and address family
+ *   PORT_IN_USE        a socket holds the UDP port of a vxlan link; details have `port`
+ *   VXLAN_MISSING      the kernel has no vxlan
  *   VLAN_TAGS_REFUSED  the kernel did not take the two programs that make a VNIC a port of a VLAN
  *   NETLINK_REFUSED    anything else; details have `errno` (positive) and `code` ('EINVAL')
  *   NETLINK_NO_ANSWER  the kernel did not answer as netlink promises
@@ -45,6 +49,45 @@ export interface KernelNetwork {
   releaseOverlayLink(name: string): void;
   /** A link that nobody holds any more, with what stands on it. @throws LINK_NOT_FOUND, LINK_NOT_OURS when it has no mark of ours or is a VNIC. */
   deleteOverlayLink(name: string): void;
+
+  /**
+   * Why this kernel cannot forward for an overlay itself, as the end of the sentence "kernel: ..."; undefined when it can. Found out by a link that
+   * never goes up; success is remembered, a failure is tried again the next time.
+   */
+  refuseVxlan(): string | undefined;
+  /**
+   * Makes a vxlan link that is nothing of the host, as prepareOverlayLink() says it, and leaves it down: it goes up with raiseVxlan(), when its
+   * forwarding table is filled. What comes in on it is dropped for the host, and so is what comes for its port and vnetid to other addresses than
+   * `listenIp`: by a table of nf_tables that stays when overlayd has gone. Undone when it throws.
+   * @throws LINK_EXISTS, VNETID_IN_USE, VXLAN_MISSING, NFTABLES_MISSING, SYSCTL_REFUSED
+   */
+  addVxlan(spec: VxlanSpec): LinkInfo;
+  /**
+   * The same for a link with our mark that is there, and perhaps forwards: nothing is changed that frames could get lost by. Its own address follows
+   * `listenIp`. What guards it stays when this throws.
+   * @throws LINK_NOT_FOUND, LINK_NOT_OURS, LINK_DIFFERS
+   */
+  adoptVxlan(spec: VxlanSpec): LinkInfo;
+  /** Sets it up, and tells udev of the mark. Once more is fine. @throws LINK_NOT_FOUND, LINK_NOT_OURS, PORT_IN_USE */
+  raiseVxlan(name: string): LinkInfo;
+  /**
+   * Another listen address of the same family: both are let in while the link changes. Undone when it throws.
+   * @throws LINK_NOT_FOUND, LINK_NOT_OURS, LINK_DIFFERS when it is of the other family
+   */
+  moveVxlan(name: string, listenIp: IpAddress): void;
+  /** Forgets isolation and filter of `name`; call it after the link has gone (deleteOverlayLink()). Unknown names are fine. */
+  releaseVxlan(name: string): void;
+  /** The forwarding table of a vxlan link, a row for each destination. @throws LINK_NOT_FOUND when there is no vxlan link of this index. */
+  fdbRows(index: number): readonly FdbRow[];
+  /**
+   * Is the table that guards the vxlan links as it should be? When not, it is made anew in one transaction, so that there is no moment without it,
+   * and the answer is true. Costs one question to the kernel while nobody has changed nftables. False as long as there is no vxlan link.
+   * @throws OverlayError when it cannot be put back.
+   */
+  repairFilter(): boolean;
+  /** Takes out of that table what an overlayd before us has left there for overlays that nobody has added or adopted; the table when it is empty then. */
+  sweepFilter(): void;
+
   /** @throws LINK_NOT_OURS when the link has no mark of ours. */
   setMtu(name: string, mtu: number, netns?: string): void;
 
@@ -92,6 +135,9 @@ export interface KernelNetwork {
   /** Counters of a link since it was made. @throws LINK_NOT_FOUND */
   statistics(index: number, netns?: string): LinkStatistics;
 
+  /** IP packets of this network namespace that were too long for their path and may not be fragmented, since the namespace was made (RFC 1213 ipFragFails). 0 when it cannot be read. */
+  fragFails(): number;
+
   /** Closes the sockets to the kernel; the isolation goes with them. Links stay. Nothing may be called afterwards. */
   close(): void;
 }
@@ -101,6 +147,33 @@ export interface OverlayLinkOptions {
   readonly mtu: number;
   /** Frames that may wait for whoever reads the device (txqueuelen); without it as the device has it. */
   readonly queueFrames?: number;
+  /** As it is without. */
+  readonly mac?: MacAddress;
+}
+
+/** A vxlan link of the kernel, as an overlay has it. */
+export interface VxlanSpec {
+  readonly name: string;
+  readonly vnetid: number;
+  /** Unspecified (0.0.0.0, ::): every address of its family. Not a link-local one, which the kernel takes with a link below only. */
+  readonly listenIp: IpAddress;
+  readonly port: number;
+  /** Bytes. */
+  readonly mtu: number;
+  /** Drawn by the kernel when it is not given. */
+  readonly mac?: MacAddress;
+}
+
+/** One destination of one row of the forwarding table of a vxlan link. */
+export interface FdbRow {
+  /** 00:00:00:00:00:00: the default row. */
+  readonly mac: MacAddress;
+  /** Undefined, or an unspecified address: frames are dropped. */
+  readonly ip: IpAddress | undefined;
+  /** UDP port; the link's own when the kernel does not say. */
+  readonly port: number;
+  /** It carries NTF_EXT_LEARNED, as all of ours do. */
+  readonly ours: boolean;
 }
 
 /** As the owner of the link sees it: `rx` is what it has received. */
@@ -113,6 +186,10 @@ export interface LinkStatistics {
   readonly txErrors: bigint;
   readonly rxDropped: bigint;
   readonly txDropped: bigint;
+  /** Not sent: with IPv6 outside, what does not fit the path. */
+  readonly txAborted: bigint;
+  /** Not sent: no route, or the listen address is not here. */
+  readonly txCarrier: bigint;
 }
 
 export interface VnicSpec {
@@ -165,8 +242,16 @@ export interface VxlanInfo {
   readonly vnetid: number;
   /** Undefined when unspecified. */
   readonly local: IpAddress | undefined;
+  /** Address family; undefined when `local` is unspecified, because the kernel does not say it then. */
+  readonly family: IpFamily | undefined;
   /** One link for all VNIs (collect metadata). */
   readonly external: boolean;
+  /** It makes rows of what it receives. */
+  readonly learning: boolean;
+  /** What goes to an address of the host itself is handed over within the kernel; undefined before Linux 6.5, which always does it. */
+  readonly localBypass: boolean | undefined;
+  /** Its datagrams are never cut into fragments. */
+  readonly df: boolean;
 }
 
 export interface UpperLink extends LinkInfo {

@@ -6,13 +6,14 @@ import { parseValue, showText } from '../property/parse.ts';
 import { isSettable, type ResolvedProperty, valuesOf } from '../property/table.ts';
 import { Serial } from '../util/serial.ts';
 import { Unwind } from '../util/unwind.ts';
+import { changeDatapath, type DatapathChangeParts } from './change-datapath.ts';
 import { refuseValues } from './create.ts';
 import type { InstanceDoor } from './instance-door.ts';
-import { checkListenAddress, createdOf, instanceSpec, mtuWarnings, type OpenParts, pointOf, recordOf } from './open.ts';
+import { checkListenAddress, createdOf, instanceSpec, mtuWarnings, pointOf, recordOf } from './open.ts';
 import type { Overlay } from './overlay.ts';
 import { factsOf, mtuOf, type OverlayRecord } from './record.ts';
 
-export interface ChangeParts extends OpenParts {
+export interface ChangeParts extends DatapathChangeParts {
   /** VNICs whose mtu is larger than this. */
   vnicsAbove(overlay: string, mtu: number): readonly string[];
 }
@@ -148,6 +149,9 @@ async function applyNow(
   const point = next.lookup.mode === 'point' ? pointOf(parts, factsOf(next)) : undefined;
   const saved = temporary ? undefined : await savedParts(parts, before.name, changes, next);
   changeMtu(parts, overlay, next, unwind);
+  const isOther = changes.some(({ fullName }) => fullName === 'datapath');
+  const path = isOther ? await changeDatapath(parts, overlay, next, unwind) : undefined;
+  next = { ...next, ...path };
   await parts.records.change(before.name, temporary, (old, place) => {
     // Deleted, and made anew under its name: another overlay.
     if (old.id !== record.id) throw goneMeanwhile(before.name);
@@ -157,6 +161,7 @@ async function applyNow(
       setters: { ...old.setters, ...setters },
       socket: next.socket,
       lookup: next.lookup,
+      ...path,
       ...(place === 'saved' ? saved : undefined),
     };
   });
@@ -241,7 +246,8 @@ async function moveSocket(parts: ChangeParts, overlay: Overlay, next: OverlayRec
   }
   checkListenAddress(parts, facts.encap.name, socket);
   await port?.move(socket);
-  unwind.add(async () => void (await port?.move(facts.socket)));
+  // Asked anew: it may have another one by then.
+  unwind.add(async () => void (await overlay.port?.move(facts.socket)));
   return socket;
 }
 

@@ -9,6 +9,7 @@ import {
   checkListenAddress,
   createdOf,
   datapathSpec,
+  datapathText,
   driverOf,
   instanceSpec,
   mtuWarnings,
@@ -71,7 +72,6 @@ async function plan(parts: OpenParts, request: CreateRequest): Promise<OverlayRe
   const socket = await step('underlay', () => underlaySocket(parts, encap, properties));
   const wanted = String(properties.find(({ fullName }) => fullName === 'datapath')?.value);
   const { driver, passedOver } = await step('data path', () => parts.select(parts.drivers, wanted, { format: encap.format, socket }));
-  const why = passedOver.length > 0 ? `; ${passedOver.join('; ')}` : '';
   return {
     version: RECORD_VERSION,
     name,
@@ -82,7 +82,7 @@ async function plan(parts: OpenParts, request: CreateRequest): Promise<OverlayRe
     lookup: { mode: 'dynamic', group: false, resolves: false, servesDhcp: false },
     socket,
     driver: driver.name,
-    datapath: wanted === 'auto' ? `${driver.name} (auto${why})` : driver.name,
+    datapath: datapathText(wanted, driver.name, passedOver),
     properties,
     setters: settersOf(properties, request.setter, parts.configurer),
     vnics: [],

@@ -17,11 +17,17 @@ export class EngineReports {
     if (overlay.port !== undefined) this.#byPort.set(overlay.port.id, overlay);
   }
 
+  /** It has another port now; `before`: the number of the old one. */
+  move(overlay: Overlay, before: number): void {
+    this.#byPort.delete(before);
+    this.add(overlay);
+  }
+
   remove(overlay: Overlay): void {
     this.#byPort.delete(overlay.port?.id ?? -1);
   }
 
-  take(message: Exclude<FromEngine, { readonly op: 'done' }>): void {
+  take(message: Exclude<FromEngine, { readonly op: 'done' | 'notice' }>): void {
     switch (message.op) {
       case 'lookups':
         return this.#missed(message);
@@ -32,6 +38,12 @@ export class EngineReports {
         return this.#byPort.get(message.port)?.tooBig(message);
       case 'tapFailed':
         return this.#byPort.get(message.port)?.tapFailed(message.errno);
+      case 'foreignRows':
+        return this.#byPort.get(message.port)?.foreignRows(message.rows);
+      case 'rowsRefused':
+        return this.#byPort.get(message.port)?.rowsRefused(message.errno);
+      case 'manyRows':
+        return this.#byPort.get(message.port)?.manyRows(message.rows);
     }
   }
 

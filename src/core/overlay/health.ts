@@ -10,6 +10,9 @@ const ADVICE = {
   'too-big': 'lower the mtu of the overlay, or widen the path',
   device: 'bring it up again with "overlayadm up-overlay"',
   underlay: 'give the address back to the host; it heals by itself',
+  filter: 'stop what takes the nftables table away, or see why it is refused; it is tried again by itself',
+  rows: 'frames to these targets go through overlayd meanwhile; they are tried again by themselves',
+  'foreign-rows': 'they decide where these targets are; "bridge fdb del MAC dev OVERLAY" removes one',
 } as const;
 export type HealthCause = keyof typeof ADVICE;
 

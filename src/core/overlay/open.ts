@@ -18,7 +18,7 @@ export interface OpenParts {
   readonly drivers: readonly DatapathDriver[];
   readonly overlay: Omit<OverlayParts, 'healthLog' | 'check' | 'mtuTo' | 'isVnic'>;
   readonly records: Records;
-  select(drivers: readonly DatapathDriver[], wanted: string, spec: Pick<DatapathSpec, 'format' | 'socket'>): Selection;
+  select(drivers: readonly DatapathDriver[], wanted: string, spec: Pick<DatapathSpec, 'format' | 'socket'>, except?: string): Selection;
   /** Why a format cannot be used, and the header it gives. */
   checkFormat(format: HeaderFormat, vnetid: { readonly min: number; readonly max: number }): string | undefined;
   compileHeader(format: HeaderFormat, vnetid: number): Uint8Array;
@@ -61,6 +61,10 @@ export function driverOf({ drivers }: Pick<OpenParts, 'drivers'>, { name, driver
   if (found !== undefined) return found;
   throw new OverlayError('DATAPATH_REFUSED', `${name}: datapath ${driver} is not there any more`, { details: { overlay: name, datapath: driver } });
 }
+
+/** As show-overlay says it: the driver, and behind `auto` why it was chosen. */
+export const datapathText = (wanted: string, driver: string, passedOver: readonly string[]): string =>
+  wanted === 'auto' ? `${driver} (${['auto', ...passedOver].join('; ')})` : driver;
 
 /** The overlay itself, of which nothing is open yet. */
 export function newOverlay(parts: OpenParts, record: OverlayRecord): Overlay {

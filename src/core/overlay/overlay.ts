@@ -96,9 +96,9 @@
 // NOT DONE, AND WHY. No learning from traffic: anybody who can send a datagram could move a tenant's address. No
 // flooding: what the lookup plugin does not know does not exist. No fragments (RFC 7348 §4.3): what does not fit is
 // dropped, counted and reported with its size.
-import { type Destination, type IpAddress, ipFromBytes, type MacAddress, OverlayError } from '@overlayadm/api';
-import type { DatapathPort } from '../datapath/driver.ts';
-import type { CacheEntry, EngineLink, FromEngine, WireDestination } from '../engine/messages.ts';
+import { type Destination, type IpAddress, ipFromBytes, type MacAddress, macToDisplay, OverlayError } from '@overlayadm/api';
+import type { DatapathPort, PortTrouble } from '../datapath/driver.ts';
+import type { CacheEntry, EngineLink, ForeignRow, FromEngine, WireDestination } from '../engine/messages.ts';
 import type { InstanceEvents, LookupInstance } from '../lookup/types.ts';
 import type { Clock } from '../util/clock.ts';
 import { MAX_PAGE_ROWS, TOO_BIG_QUIET_MS } from '../util/limits.ts';
@@ -140,6 +140,9 @@ interface Open {
   instance: LookupInstance;
   door: InstanceDoor;
 }
+
+/** What only a data path finds, and another one begins without. */
+const PORT_TROUBLES: readonly PortTrouble[] = ['device', 'filter', 'rows', 'foreign-rows', 'too-big'];
 
 export class Overlay {
   readonly health: Health;
@@ -209,9 +212,32 @@ export class Overlay {
   }
 
   activate(port: DatapathPort, instance: LookupInstance, door: InstanceDoor): void {
+    this.#open = { port, instance, lookups: this.#lookupsOver(port, instance), door };
+    this.#hear(port);
+    door.open();
+  }
+
+  /** Another data path carries it from now on, with the same targets. What was asked through the old one was aborted when that was closed. */
+  replacePort(port: DatapathPort): void {
+    const open = this.#open;
+    if (open === undefined) throw new OverlayError('OVERLAY_NOT_FOUND', `${this.#facts.name}: is being deleted`);
+    this.#open = { ...open, port, lookups: this.#lookupsOver(port, open.instance) };
+    for (const cause of PORT_TROUBLES) this.health.restore(cause);
+    this.#hear(port);
+  }
+
+  #hear(port: DatapathPort): void {
+    port.watch({
+      trouble: (cause, reason) => this.health.degrade(cause, reason),
+      over: (cause) => this.health.restore(cause),
+      tooBig: (to, packetBytes) => this.tooBig({ to, packetBytes }),
+    });
+  }
+
+  #lookupsOver(port: DatapathPort, instance: LookupInstance): OverlayLookups {
     const { engine, frames, log, check, isVnic } = this.#parts;
     const wrongDestination = (target: string, reason: string): void => this.#wrongDestination(target, reason);
-    const lookups = new OverlayLookups({
+    return new OverlayLookups({
       port: port.id,
       engine,
       instance,
@@ -222,8 +248,6 @@ export class Overlay {
       unanswered: (mac) => this.#watcher?.unanswered(mac),
       wrongDestination,
     });
-    this.#open = { port, instance, lookups, door };
-    door.open();
   }
 
   /** The new instance takes over, with the questions that are out; what the old one has answered may not be true for it. */
@@ -270,13 +294,31 @@ export class Overlay {
     this.#open?.lookups.aborted(ids);
   }
 
-  tooBig({ to, packetBytes }: Extract<FromEngine, { readonly op: 'tooBig' }>): void {
+  tooBig({ to, packetBytes }: Pick<Extract<FromEngine, { readonly op: 'tooBig' }>, 'to' | 'packetBytes'>): void {
     const reason = tooBigReason(this.facts, this.#show(to), packetBytes, this.#parts.mtuTo(ipFromBytes(to.ip)));
     this.health.degrade('too-big', reason, TOO_BIG_QUIET_MS);
   }
 
   tapFailed(errno: number): void {
     this.health.degrade('device', `${this.facts.name} was deleted by somebody (errno ${errno})`);
+  }
+
+  /** Rows that somebody else has put into the table of its link. */
+  foreignRows(rows: readonly ForeignRow[]): void {
+    if (rows.length === 0) return this.health.restore('foreign-rows');
+    const shown = rows.map(({ mac, to }) => `${macToDisplay(keyToMac(mac))} to ${to === undefined ? 'nowhere' : this.#show(to)}`);
+    this.health.degrade('foreign-rows', `rows of others in the table of ${this.#facts.name}: ${shown.join(', ')}`);
+  }
+
+  /** 0: the kernel takes them again. */
+  rowsRefused(errno: number): void {
+    if (errno === 0) this.health.restore('rows');
+    else this.health.degrade('rows', `the kernel does not take rows for targets of ${this.#facts.name} (errno ${errno})`);
+  }
+
+  manyRows(rows: number): void {
+    const reason = 'before Linux 6.16 a kernel link looks through lists of rows for every frame, and is slow with more than 4,000';
+    this.#parts.healthLog.warn({ overlay: this.#facts.name, rows, reason }, 'many rows');
   }
 
   /** `isHere`: the listen address is an address of this host. Without it nothing is sent or received, until it is back. */
@@ -331,9 +373,10 @@ export class Overlay {
   }
 
   async counters(): Promise<Readonly<Record<string, number>>> {
-    const port = this.#open?.port.id;
-    const counted = port === undefined ? {} : await this.#parts.engine.call({ op: 'counters', port });
-    return { ...(counted as Readonly<Record<string, number>> | undefined), 'lookup.wrong-destination': this.#wrongDestinations };
+    const port = this.#open?.port;
+    const counted = port === undefined ? undefined : await this.#parts.engine.call({ op: 'counters', port: port.id });
+    const all = counted === undefined ? {} : port?.counters(counted as Readonly<Record<string, number>>);
+    return { ...all, 'lookup.wrong-destination': this.#wrongDestinations };
   }
 
   /** Ends it: waiting frames are dropped and counted, lookups aborted, the link goes. Never waits for the plugin. */

@@ -207,7 +207,12 @@ export class Overlays {
     this.#watch.add(overlay);
   }
 
-  fromEngine(message: Exclude<FromEngine, { readonly op: 'done' }>): void {
+  /** Another data path carries it; `before`: the number of its old port in the engine. */
+  reopened(overlay: Overlay, before: number): void {
+    this.#reports.move(overlay, before);
+  }
+
+  fromEngine(message: Exclude<FromEngine, { readonly op: 'done' | 'notice' }>): void {
     this.#reports.take(message);
   }
 
@@ -230,7 +235,8 @@ export class Overlays {
       this.#broken.remove(name);
       this.#parts.overlay.log.info({ overlay: name, vnetid: record.vnetid, encap: record.encap.name, adopted }, 'overlay restored');
       // A VNIC that was deleted meanwhile must not come back.
-      await this.#parts.restored(overlay, records.get('up', name) ?? record, past);
+      const known = { ...past, targets: overlay.port?.known ?? past.targets };
+      await this.#parts.restored(overlay, records.get('up', name) ?? record, known);
     } finally {
       this.#reserved.delete(name);
     }

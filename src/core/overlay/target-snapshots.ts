@@ -1,9 +1,10 @@
 // The targets of every overlay in the run directory, so that an overlayd that is started again forwards what was known.
 import { messageOf } from '@overlayadm/api';
-import type { CacheExport, EngineLink } from '../engine/messages.ts';
+import type { EngineLink } from '../engine/messages.ts';
 import type { Clock, Timer } from '../util/clock.ts';
-import { MAX_SNAPSHOT_SHARE, SNAPSHOT_MS, SNAPSHOT_PLACES } from '../util/limits.ts';
+import { MAX_SNAPSHOT_SHARE, SNAPSHOT_MS } from '../util/limits.ts';
 import type { Log } from '../util/log.ts';
+import { exportedTargets } from './exported-targets.ts';
 import type { Overlay } from './overlay.ts';
 import type { OverlayRecord } from './record.ts';
 import { NO_PAST, type Past } from './restore.ts';
@@ -117,15 +118,9 @@ export class TargetSnapshots {
 
   async #write({ facts }: Overlay, port: number, digests: string): Promise<void> {
     const head = Buffer.from(`{"version":${VERSION},"id":${facts.id},"digests":${digests}}\n`);
-    const parts: Uint8Array[] = [head];
-    for (let from = 0; from >= 0; ) {
-      const part = (await this.#parts.engine.call({ op: 'cacheExport', port, from, count: SNAPSHOT_PLACES })) as CacheExport | undefined;
-      // The overlay went meanwhile.
-      if (part === undefined) return;
-      parts.push(part.records);
-      from = part.next;
-    }
-    await this.#parts.files.write(facts.name, parts);
+    const targets = await exportedTargets(this.#parts.engine, port);
+    if (targets === undefined) return;
+    await this.#parts.files.write(facts.name, [head, ...targets]);
     this.#written.set(facts.name, digests);
   }
 }

@@ -25,8 +25,9 @@ export const OVERLAY_PROPERTIES: readonly PropertyDescription[] = [
     type: 'string',
     access: 'rw',
     default: 'auto',
-    possible: ['auto', 'tap'],
-    summary: 'What carries frames: tap for overlayd itself, auto for the first that can',
+    possible: ['auto', 'kernel', 'tap'],
+    live: true,
+    summary: 'What carries frames: kernel by itself, tap for overlayd, auto for the first that can',
   },
   { ...COMMON, name: 'varpd/id', type: 'uint', access: 'r-', summary: 'Number of the lookup instance' },
 ];

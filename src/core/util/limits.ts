@@ -23,6 +23,28 @@ export const SOCKET_BUFFER_BYTES = 8 * 1024 * 1024;
 /** Messages from the daemon that the engine takes in one turn, so that a flood of answers cannot keep frames waiting. */
 export const MAX_MESSAGES_PER_TURN = 64;
 
+// --- engine: rows of kernel links ----------------------------------------------------------------------------------
+
+/** Rows that are put into a kernel link after one look that found no frame waiting: at 3 us a row the look is still true (measured). */
+export const ROWS_PER_LOOK = 16;
+/** Looks for one link in a turn, so that the others have theirs: a thousand rows. */
+export const LOOKS_PER_TURN = 64;
+/** A row is put in although frames keep coming after this long, ms: some of them will be overtaken. */
+export const ROW_FORCED_MS = 500;
+/** Destinations among which the one with a narrow path is looked for. */
+export const MAX_SHOWN_DESTINATIONS = 256;
+/** Rows of others that are told of. */
+export const MAX_FOREIGN_ROWS = 64;
+/** Changes by others that are looked after one by one; with more of them at once the table is read. */
+export const MAX_STRANGE_ROWS = 1024;
+/** Notifications of changes taken in one turn, in reads of up to NETLINK_BUFFER_BYTES, and parts of a table that is read. */
+export const ROW_READS_PER_TURN = 16;
+/** When the cache is fuller than this, the kernel is asked which rows it uses, so often (ms): those that it does make no room. */
+export const USAGE_SHARE = 15 / 16;
+export const USAGE_MS = 10_000;
+/** Rows from which a kernel before Linux 6.16 searches long lists (256 of them, drivers/net/vxlan) for every frame. */
+export const MANY_ROWS = 4000;
+
 // --- target cache --------------------------------------------------------------------------------------------------
 
 /** Most bytes one target may queue while its lookup is out (illumos overlay_target.c, overlay_ent_size). */
@@ -101,6 +123,8 @@ export const TOO_BIG_QUIET_MS = 60_000;
 /** How often the listen addresses of overlays are looked for among those of this host, ms; and at most this share of the time. */
 export const UNDERLAY_POLL_MS = 1000;
 export const MAX_UNDERLAY_POLL_SHARE = 0.1;
+/** How often kernel links and their filter are looked at when something has happened to links or nftables, ms. */
+export const KERNEL_WATCH_MS = 100;
 
 // --- VNICs ---------------------------------------------------------------------------------------------------------
 
@@ -141,6 +165,8 @@ export const MAX_SCANNED_PROCESSES = 16_384;
 export const MAX_SCANNED_DESCRIPTORS = 4096;
 /** Longest name of another program shown in a message of ours. */
 export const MAX_PROCESS_NAME_CHARACTERS = 40;
+/** Elements of a set of nf_tables in one message: of the largest, 36 bytes each, a list attribute holds less than 64 KiB. */
+export const MAX_ELEMENTS_PER_MESSAGE = 1024;
 /** Network namespaces looked at for links that stand on an overlay. */
 export const MAX_SCANNED_NAMESPACES = 1024;
 /** Longest name of a Unix socket: sun_path of unix(7) less its NUL. Bytes. */

@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { encodeChanges, encodeMacvlan, readLink, readStatistics } from '../../../src/core/linux/links.ts';
 import { cString, host } from '../../../src/core/linux/netlink/message.ts';
 import { ifinfomsg } from '../../../src/core/linux/netlink/rtnetlink.ts';
-import { encodeBatch, encodeElement, encodeTable } from '../../../src/core/linux/nftables.ts';
+import { encodeBatch } from '../../../src/core/linux/nft-messages.ts';
+import { encodeElement, encodeTable } from '../../../src/core/linux/nftables.ts';
 
 const hex = (...parts: readonly Uint8Array[]): string => Buffer.concat(parts).toString('hex');
 const mac = parseMac('2:8:20:0:0:1');
@@ -101,15 +102,35 @@ describe('a link as the kernel shows it', () => {
       host.attribute(4, Uint8Array.of(192, 0, 2, 1)),
     );
     const link = readLink(message(name, host.nested(18, host.attribute(1, cString('vxlan')), data)), 's1');
-    expect(link?.vxlan).toEqual({ port: 4789, vnetid: 100, local: '192.0.2.1', external: false });
+    expect(link?.vxlan).toEqual({
+      port: 4789,
+      vnetid: 100,
+      local: '192.0.2.1',
+      family: 4,
+      external: false,
+      learning: false,
+      localBypass: undefined,
+      df: false,
+    });
   });
 
   test('statistics are numbers of 64 bits, whole or none', () => {
-    const numbers = [1n, 2n, 3n, 2n ** 64n - 1n, 5n, 6n, 7n, 8n, 9n];
+    const numbers = [1n, 2n, 3n, 2n ** 64n - 1n, ...Array.from({ length: 15 }, (_, i) => BigInt(i + 5))];
     const bytes = Buffer.concat(numbers.flatMap((number) => [host.u32(Number(number & 0xffff_ffffn)), host.u32(Number(number >> 32n))]));
-    const statistics = { rxFrames: 1n, txFrames: 2n, rxBytes: 3n, txBytes: 2n ** 64n - 1n, rxErrors: 5n, txErrors: 6n, rxDropped: 7n, txDropped: 8n };
+    const statistics = {
+      rxFrames: 1n,
+      txFrames: 2n,
+      rxBytes: 3n,
+      txBytes: 2n ** 64n - 1n,
+      rxErrors: 5n,
+      txErrors: 6n,
+      rxDropped: 7n,
+      txDropped: 8n,
+      txAborted: 17n,
+      txCarrier: 18n,
+    };
     if (endianness() === 'LE') expect(readStatistics(message(host.attribute(23, bytes)))).toEqual(statistics);
-    for (let length = 0; length < 64; length++) expect(readStatistics(message(host.attribute(23, bytes.subarray(0, length))))).toBeUndefined();
+    for (let length = 0; length < 144; length++) expect(readStatistics(message(host.attribute(23, bytes.subarray(0, length))))).toBeUndefined();
     expect(readStatistics(message(name))).toBeUndefined();
     expect(readStatistics({ ...message(host.attribute(23, bytes)), type: 17 })).toBeUndefined();
   });

@@ -111,19 +111,20 @@ export function netlinkCodec(order: 'LE' | 'BE') {
     return messages;
   };
 
-  /** The attributes that begin at `start`; what follows one that cannot be right is left out. */
-  const readAttributes = (bytes: Uint8Array | undefined, start = 0): Attributes => {
-    const attributes = new Map<number, Uint8Array>();
+  /** The attributes that begin at `start`, in their order; what follows one that cannot be right is left out. */
+  const readAttributeList = (bytes: Uint8Array | undefined, start = 0): (readonly [type: number, value: Uint8Array])[] => {
+    const attributes: [number, Uint8Array][] = [];
     if (bytes === undefined) return attributes;
     const all = view(bytes);
     for (let at = start; at + ATTRIBUTE_HEADER_BYTES <= bytes.length; ) {
       const length = all.getUint16(at, little);
       if (length < ATTRIBUTE_HEADER_BYTES || at + length > bytes.length) break;
-      attributes.set(all.getUint16(at + 2, little) & TYPE_MASK, bytes.subarray(at + ATTRIBUTE_HEADER_BYTES, at + length));
+      attributes.push([all.getUint16(at + 2, little) & TYPE_MASK, bytes.subarray(at + ATTRIBUTE_HEADER_BYTES, at + length)]);
       at += align(length);
     }
     return attributes;
   };
+  const readAttributes = (bytes: Uint8Array | undefined, start = 0): Attributes => new Map(readAttributeList(bytes, start));
 
   /** The number at `at`, undefined when the bytes do not reach that far. */
   const readU16 = (bytes: Uint8Array | undefined, at = 0): number | undefined =>
@@ -135,7 +136,7 @@ export function netlinkCodec(order: 'LE' | 'BE') {
   const readU64 = (bytes: Uint8Array | undefined, at = 0): bigint | undefined =>
     bytes === undefined || at + 8 > bytes.length ? undefined : view(bytes).getBigUint64(at, little);
 
-  return { u16, u32, attribute, nested, message, readMessages, readAttributes, readU16, readU32, readI32, readU64 };
+  return { u16, u32, attribute, nested, message, readMessages, readAttributeList, readAttributes, readU16, readU32, readI32, readU64 };
 }
 
 /** Up to the first zero byte; undefined without bytes. */
@@ -149,6 +150,11 @@ export function readText(bytes: Uint8Array | undefined): string | undefined {
 export function readBe16(bytes: Uint8Array | undefined): number | undefined {
   const [high, low] = bytes ?? [];
   return high === undefined || low === undefined ? undefined : high * 256 + low;
+}
+
+export function readBe32(bytes: Uint8Array | undefined): number | undefined {
+  const [high, low] = [readBe16(bytes), readBe16(bytes?.subarray(2))];
+  return high === undefined || low === undefined ? undefined : high * 65_536 + low;
 }
 
 /** The codec of this machine. */

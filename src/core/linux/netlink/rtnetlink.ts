@@ -1,4 +1,4 @@
-// Numbers of rtnetlink that we use, and its fixed headers (rtnetlink(7); include/uapi/linux/{rtnetlink,if_link,if_addr,net_namespace}.h).
+// Numbers of rtnetlink that we use, and its fixed headers (rtnetlink(7); include/uapi/linux/{rtnetlink,if_link,if_addr,neighbour,net_namespace}.h).
 import { concat, host } from './message.ts';
 
 export const RTM = {
@@ -10,11 +10,13 @@ export const RTM = {
   getAddr: 22,
   newRoute: 24,
   getRoute: 26,
+  newNeighbour: 28,
+  getNeighbour: 30,
   newNsid: 88,
   getNsid: 90,
 } as const;
 
-export const AF = { unspec: 0, inet: 2, inet6: 10 } as const;
+export const AF = { unspec: 0, inet: 2, bridge: 7, inet6: 10 } as const;
 
 /** ARPHRD_ETHER (if_arp.h). */
 export const ARPHRD_ETHER = 1;
@@ -40,11 +42,43 @@ export const IFLA_MACVLAN_MODE = 1;
 export const MACVLAN_MODE_BRIDGE = 4;
 export const IFLA_INET6_ADDR_GEN_MODE = 8;
 export const IN6_ADDR_GEN_MODE_NONE = 1;
-export const IFLA_VXLAN = { id: 1, local: 4, port: 15, local6: 17, collectMetadata: 25 } as const;
-/** struct rtnl_link_stats64 (if_link.h): numbers of 64 bits, in this order; further ones follow. */
-export const LINK_STATISTICS = ['rxFrames', 'txFrames', 'rxBytes', 'txBytes', 'rxErrors', 'txErrors', 'rxDropped', 'txDropped'] as const;
+export const IFLA_VXLAN = {
+  id: 1,
+  local: 4,
+  learning: 7,
+  portRange: 10,
+  port: 15,
+  local6: 17,
+  collectMetadata: 25,
+  /** Linux 4.20. */
+  df: 29,
+  /** Linux 6.5. */
+  localBypass: 31,
+  /** Linux 6.14. */
+  reservedBits: 33,
+} as const;
+/** enum ifla_vxlan_df: 0 unset, 1 set, 2 as the inner packet has it. */
+export const VXLAN_DF_SET = 1;
+/** struct vxlanhdr: the two words of a VXLAN header. */
+export const VXLAN_HEADER_BYTES = 8;
+/** struct rtnl_link_stats64 (if_link.h): numbers of 64 bits, by their place. */
+export const LINK_STATISTICS = {
+  rxFrames: 0,
+  txFrames: 1,
+  rxBytes: 2,
+  txBytes: 3,
+  rxErrors: 4,
+  txErrors: 5,
+  rxDropped: 6,
+  txDropped: 7,
+  txAborted: 16,
+  txCarrier: 17,
+} as const;
 /** Leaves statistics out of a dump of links (RTEXT_FILTER_SKIP_STATS). */
 export const RTEXT_FILTER_SKIP_STATS = 8;
+
+export const NDA = { destination: 1, mac: 2, port: 6, master: 9 } as const;
+export const NTF_EXT_LEARNED = 0x10;
 
 export const IFA = { address: 1, local: 2, flags: 8 } as const;
 /** Addresses that cannot be bound (yet): duplicate address detection runs, or has found a duplicate. */
@@ -61,10 +95,11 @@ export const IFINFO_BYTES = 16;
 export const IFADDR_BYTES = 8;
 export const RTGEN_BYTES = 4;
 export const RTMSG_BYTES = 12;
+export const NDMSG_BYTES = 12;
 
 /** struct ifinfomsg. Only flags whose bit is in `change` are set. */
-export const ifinfomsg = (parts: { index?: number; flags?: number; change?: number }): Uint8Array =>
-  concat([Uint8Array.of(AF.unspec, 0, 0, 0), host.u32(parts.index ?? 0), host.u32(parts.flags ?? 0), host.u32(parts.change ?? 0)]);
+export const ifinfomsg = (parts: { family?: number; index?: number; flags?: number; change?: number }): Uint8Array =>
+  concat([Uint8Array.of(parts.family ?? AF.unspec, 0, 0, 0), host.u32(parts.index ?? 0), host.u32(parts.flags ?? 0), host.u32(parts.change ?? 0)]);
 
 /** struct ifaddrmsg, for a dump of all families. */
 export const ifaddrmsg = (index = 0): Uint8Array => concat([new Uint8Array(4), host.u32(index)]);

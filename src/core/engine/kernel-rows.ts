@@ -1,0 +1,344 @@
+// Writes the rows of kernel links, and reads what others do to them: one netlink socket for requests, one for notifications, one for whole tables.
+import type { PacketIo } from '@overlayadm/packetio';
+import { LOOKS_PER_TURN, NETLINK_BUFFER_BYTES, ROW_READS_PER_TURN, ROWS_PER_LOOK, USAGE_MS, USAGE_SHARE } from '../util/limits.ts';
+import { dumpRequest, newRowView, RowMessages, RowReader } from './fdb-messages.ts';
+import type { KernelLink, WireDestination } from './messages.ts';
+import { NO_ENTRY, type RowMirror } from './row-mirror.ts';
+
+/** NETLINK_ROUTE and RTNLGRP_NEIGH (linux/rtnetlink.h). */
+const NETLINK_ROUTE = 0;
+const GROUP_NEIGH = 3;
+const ENOENT = 2;
+/** A row that was somebody else's is taken away before it is written. */
+const MESSAGES_PER_LOOK = 2 * ROWS_PER_LOOK;
+
+/** A kernel link of an overlay, and where its frames without row come in. */
+export interface RowPort {
+  readonly mirror: RowMirror;
+  /** Valid targets, as a share of what the cache may hold. */
+  readonly fullness: number;
+  /** False while its punt socket is not to be read. */
+  readonly isRead: boolean;
+  /** Takes what waits in the punt socket, and sends it on: how many frames. */
+  takePunted(): number;
+}
+
+export interface RowIo {
+  readonly io: Pick<PacketIo, 'openNetlink' | 'netlinkSend' | 'netlinkReceive' | 'close'>;
+  /** Calls `ready` whenever the socket is readable, until unwatch(). */
+  watch(socket: number, ready: () => void): void;
+  unwatch(socket: number): void;
+  now(): number;
+}
+
+interface Sockets {
+  readonly requests: number;
+  readonly notices: number;
+  readonly tables: number;
+}
+
+export class KernelRows {
+  readonly #parts: RowIo;
+  readonly #ports = new Map<number, RowPort>();
+  readonly #messages = new RowMessages(MESSAGES_PER_LOOK);
+  /** Message by message, whose row it is. */
+  readonly #entries = new Int32Array(MESSAGES_PER_LOOK);
+  readonly #reader = new RowReader(NETLINK_BUFFER_BYTES);
+  /** For single rows, while the messages above may be on their way. */
+  readonly #one = new RowMessages(1, 0x8000_0000);
+  readonly #view = newRowView();
+  #sockets: Sockets | undefined;
+  /** Links whose tables are to be read, one after the other. */
+  readonly #toRead = new Set<number>();
+  #reading: number | undefined;
+  #readSequence = 0;
+  #interrupted = false;
+  /** Some notifications were not delivered. */
+  #lost = false;
+  /** Notifications have come since all had been read. */
+  #unsettled = false;
+  /** When the kernel was last asked what it uses, by link, ms of the clock. */
+  readonly #asked = new Map<number, number>();
+  #retriedAt = 0;
+
+  constructor(parts: RowIo) {
+    this.#parts = parts;
+  }
+
+  /** Has something to do without a frame coming? */
+  get isBusy(): boolean {
+    for (const { mirror, isRead } of this.#ports.values())
+      if (mirror.changes > 0 || (mirror.fresh > 0 && isRead) || mirror.isFallbackMissing) return true;
+    return false;
+  }
+
+  /** Writes the fallback. `stale`: fallbacks from before. @throws Error with what the kernel refused; then nothing is left. */
+  open(port: RowPort, stale: readonly WireDestination[]): void {
+    this.#sockets ??= this.#open();
+    this.#ports.set(port.mirror.link.index, port);
+    try {
+      this.#replaceFallback(port.mirror, stale);
+    } catch (error) {
+      this.close(port);
+      throw error;
+    }
+  }
+
+  /** Rows stay as they are. */
+  close({ mirror: { link } }: RowPort): void {
+    this.#ports.delete(link.index);
+    this.#toRead.delete(link.index);
+    this.#asked.delete(link.index);
+    if (this.#reading === link.index) this.#reading = undefined;
+  }
+
+  /** The link's fallback, or its own socket, is another one from now on. @throws Error with what the kernel refused */
+  relink({ mirror }: RowPort, link: KernelLink): void {
+    const before = mirror.link.fallback;
+    mirror.relink(link);
+    this.#replaceFallback(mirror, [before]);
+  }
+
+  /** What the engine has opened itself goes with it. */
+  stop(): void {
+    if (this.#sockets === undefined) return;
+    const { requests, notices, tables } = this.#sockets;
+    for (const socket of [notices, tables]) this.#parts.unwatch(socket);
+    for (const socket of [requests, notices, tables]) this.#parts.io.close(socket);
+    this.#sockets = undefined;
+  }
+
+  /** Once a turn: what has changed is written, each link for a bounded time. */
+  turn(): void {
+    for (const port of this.#ports.values()) {
+      if (port.mirror.isFallbackMissing) this.#putBackFallback(port.mirror);
+      this.#writeChanges(port.mirror);
+      this.#handOver(port);
+      this.#askUsage(port);
+    }
+    this.#retry();
+    this.#readNext();
+  }
+
+  #open(): Sockets {
+    const { io, watch } = this.#parts;
+    const requests = io.openNetlink({ protocol: NETLINK_ROUTE });
+    const tables = io.openNetlink({ protocol: NETLINK_ROUTE });
+    const notices = io.openNetlink({ protocol: NETLINK_ROUTE, groups: [GROUP_NEIGH] });
+    watch(notices, () => this.#takeNotices());
+    watch(tables, () => this.#takeTable());
+    return { requests, notices, tables };
+  }
+
+  #replaceFallback(mirror: RowMirror, before: readonly WireDestination[]): void {
+    this.#messages.clear();
+    mirror.writeFallback(this.#messages);
+    const refused = this.#send();
+    if (refused !== 0) throw Object.assign(new Error(`the kernel refuses the row for unknown targets (errno ${refused})`), { errno: refused });
+    for (const to of before) {
+      if (isSameDestination(to, mirror.link.fallback)) continue;
+      this.#messages.clear();
+      mirror.removeFallback(this.#messages, to);
+      this.#send();
+    }
+  }
+
+  #putBackFallback(mirror: RowMirror): void {
+    this.#messages.clear();
+    mirror.writeFallback(this.#messages);
+    this.#send();
+  }
+
+  /** Rows that are there: no frame is on its way through the engine that could be overtaken. */
+  #writeChanges(mirror: RowMirror): void {
+    for (let looks = 0; looks < LOOKS_PER_TURN && mirror.changes > 0; looks++) {
+      this.#messages.clear();
+      while (this.#messages.count <= ROWS_PER_LOOK && mirror.changes > 0) this.#note(this.#messages.count, mirror.writeChange(this.#messages));
+      this.#sendRows(mirror);
+    }
+  }
+
+  /**
+   * Frames that came before the answer are sent, or wait in the punt socket. Rows are put in right after a look that found none there,
+   * so that what the kernel then sends by itself overtakes nothing; and few at a time, because the look does not stay true for long.
+   */
+  #handOver(port: RowPort): void {
+    const { mirror } = port;
+    if (!port.isRead) return;
+    for (let looks = 0; looks < LOOKS_PER_TURN && mirror.fresh > 0; looks++) {
+      const forced = port.takePunted() > 0;
+      if (forced && !mirror.isOverdue(this.#parts.now())) continue;
+      this.#messages.clear();
+      while (this.#messages.count <= ROWS_PER_LOOK && mirror.fresh > 0 && (!forced || mirror.isOverdue(this.#parts.now())))
+        this.#note(this.#messages.count, mirror.writeFresh(this.#messages));
+      if (forced) mirror.countForced(this.#messages.count);
+      this.#sendRows(mirror);
+    }
+  }
+
+  /** Which entry the messages from `index` on were written for; there may be none. */
+  #note(index: number, entry: number): void {
+    for (let i = index; i < this.#messages.count; i++) this.#entries[i] = entry;
+  }
+
+  #sendRows(mirror: RowMirror): void {
+    if (this.#messages.count > 0) this.#send(mirror);
+  }
+
+  /** The errno of the first message that was refused, or 0. */
+  #send(mirror?: RowMirror): number {
+    const { requests } = this.#sockets as Sockets;
+    const { io } = this.#parts;
+    let first = 0;
+    try {
+      io.netlinkSend(requests, this.#messages.bytes);
+      for (let length = io.netlinkReceive(requests, this.#reader.bytes); length > 0; length = io.netlinkReceive(requests, this.#reader.bytes))
+        first ||= this.#takeRefusals(length, mirror);
+    } catch (error) {
+      // Nothing of it, or not all of it, was taken.
+      first = errnoOf(error);
+      for (let i = 0; i < this.#messages.count; i++) this.#refuse(mirror, i, first);
+    }
+    return first;
+  }
+
+  #takeRefusals(length: number, mirror: RowMirror | undefined): number {
+    let first = 0;
+    for (let at = 0; this.#reader.read(at, length, this.#view); at = this.#view.next) {
+      const index = this.#messages.indexOf(this.#view.sequence);
+      if (this.#view.kind !== 'refused' || this.#view.errno === 0 || index < 0) continue;
+      first ||= this.#view.errno;
+      this.#refuse(mirror, index, this.#view.errno);
+    }
+    return first;
+  }
+
+  #refuse(mirror: RowMirror | undefined, index: number, errno: number): void {
+    // What was to go and is not there is gone.
+    if (mirror === undefined || errno === ENOENT) return;
+    const entry = this.#entries[index] as number;
+    if (entry !== NO_ENTRY) mirror.refuse(entry, errno);
+  }
+
+  /** Rows that were refused are tried again from time to time, and with them what follows. */
+  #retry(): void {
+    const now = this.#parts.now();
+    if (now - this.#retriedAt < USAGE_MS) return;
+    this.#retriedAt = now;
+    for (const { mirror } of this.#ports.values()) mirror.retry(now);
+  }
+
+  #takeNotices(): void {
+    for (let reads = 0; reads < ROW_READS_PER_TURN; reads++) {
+      const length = this.#receive((this.#sockets as Sockets).notices);
+      if (length === undefined) {
+        this.#lost = true;
+        continue;
+      }
+      if (length === 0) return this.#settle();
+      this.#unsettled = true;
+      for (let at = 0; this.#reader.read(at, length, this.#view); at = this.#view.next) {
+        if (this.#view.kind === 'row' || this.#view.kind === 'gone') this.#ports.get(this.#view.link)?.mirror.noticed(this.#view);
+      }
+    }
+  }
+
+  #settle(): void {
+    const now = this.#parts.now();
+    if (this.#unsettled) for (const { mirror } of this.#ports.values()) mirror.settle(now, (high, low) => this.#removeStray(mirror, high, low));
+    this.#unsettled = false;
+    for (const [index, { mirror }] of this.#ports) if (this.#lost || mirror.isOverflown) this.#toRead.add(index);
+    this.#lost = false;
+  }
+
+  /** A row with our mark that we have not put there, or not any more. */
+  #removeStray({ link: { index } }: RowMirror, high: number, low: number): void {
+    this.#one.clear();
+    this.#one.add('remove', index, high, low, undefined);
+    try {
+      this.#parts.io.netlinkSend((this.#sockets as Sockets).requests, this.#one.bytes);
+    } catch {
+      // The next reading of the table finds it.
+    }
+  }
+
+  /** Undefined when notifications were lost. */
+  #receive(socket: number): number | undefined {
+    try {
+      return this.#parts.io.netlinkReceive(socket, this.#reader.bytes);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Before the cache has to make room: what the kernel forwards by itself has not been seen here. */
+  #askUsage({ mirror: { link }, fullness }: RowPort): void {
+    if (fullness < USAGE_SHARE) return;
+    const now = this.#parts.now();
+    if (now - (this.#asked.get(link.index) ?? Number.NEGATIVE_INFINITY) < USAGE_MS) return;
+    this.#asked.set(link.index, now);
+    this.#toRead.add(link.index);
+  }
+
+  #readNext(): void {
+    if (this.#reading !== undefined || this.#toRead.size === 0) return;
+    const [index] = this.#toRead as ReadonlySet<number>;
+    const port = index === undefined ? undefined : this.#ports.get(index);
+    this.#toRead.delete(index as number);
+    if (port === undefined) return;
+    this.#reading = index;
+    this.#interrupted = false;
+    port.mirror.beginDump();
+    try {
+      this.#parts.io.netlinkSend((this.#sockets as Sockets).tables, dumpRequest(index as number, ++this.#readSequence));
+    } catch {
+      this.#reading = undefined;
+    }
+  }
+
+  #takeTable(): void {
+    for (let reads = 0; reads < ROW_READS_PER_TURN; reads++) {
+      const length = this.#receive((this.#sockets as Sockets).tables);
+      // What was lost of it cannot be had: it is read once more.
+      if (length === undefined) {
+        this.#interrupted = true;
+        return this.#endReading(true);
+      }
+      if (length === 0) return;
+      for (let at = 0; this.#reader.read(at, length, this.#view); at = this.#view.next) if (!this.#takePart()) return;
+    }
+  }
+
+  /** False when the table is complete, or cannot be had. */
+  #takePart(): boolean {
+    const view = this.#view;
+    const mirror = this.#ports.get(this.#reading ?? -1)?.mirror;
+    if (view.sequence !== this.#readSequence || mirror === undefined) return true;
+    this.#interrupted ||= view.interrupted;
+    if (view.kind === 'row') mirror.dumped(view, USAGE_MS, this.#parts.now(), (high, low) => this.#removeStray(mirror, high, low));
+    else if (view.kind === 'done' || view.kind === 'refused') {
+      this.#endReading(view.kind === 'done');
+      return false;
+    }
+    return true;
+  }
+
+  #endReading(complete: boolean): void {
+    const index = this.#reading;
+    this.#reading = undefined;
+    const port = index === undefined ? undefined : this.#ports.get(index);
+    if (port === undefined) return;
+    // A row that was moved while the table was read may be missing in what was read: it is read once more.
+    if (this.#interrupted) this.#toRead.add(index as number);
+    else if (complete) port.mirror.endDump(this.#parts.now());
+  }
+}
+
+/** Positive; -1 for what has none. */
+export const errnoOf = (error: unknown): number => {
+  const { errno } = error as { readonly errno?: unknown };
+  return typeof errno === 'number' && errno !== 0 ? Math.abs(errno) : -1;
+};
+
+const isSameDestination = (a: WireDestination, b: WireDestination): boolean =>
+  a.family === b.family && a.port === b.port && a.ip.every((byte, index) => byte === b.ip[index]);
