@@ -28,6 +28,7 @@ const signatures: readonly [name: keyof PacketIo, kinds: readonly Kind[], valid:
   ['drainWake', ['number'], () => [NO_FD]],
   ['readTap', ['number', 'bytes', 'words', 'number', 'number', 'number', 'number', 'number'], () => [NO_FD, bytes(), words(), 0, 256, 16, 64, 2]],
   ['receive', ['number', 'bytes', 'words', 'number', 'number', 'number'], () => [NO_FD, bytes(), words(), 0, 64, 2]],
+  ['socketDrops', ['number'], () => [NO_FD]],
   [
     'send',
     ['ints', 'bytes', 'words', 'number', 'number'],

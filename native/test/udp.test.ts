@@ -4,7 +4,7 @@ import { closeSync, openSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { constants } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
-import { FRAME, FRAME_WORDS, TRUNCATED } from '../src/index.ts';
+import { FRAME, FRAME_WORDS, SOURCE, SOURCE_WORDS, TRUNCATED } from '../src/index.ts';
 import {
   column,
   descriptorFlags,
@@ -61,6 +61,39 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(inbox.subarray(256, 316)).toEqual(arena.subarray(10, 70));
     expect(inbox.subarray(640, 768)).toEqual(arena.subarray(100, 228));
     expect(io.receive(receiver, inbox, got, 0, 128, 8)).toBe(0);
+  });
+
+  test('says who sent each datagram, and how many there was no room for', async (context) => {
+    context.skip(family === 6 && !family6, 'no IPv6 loopback on this machine');
+    const port = await freePort(family === 4 ? '127.0.0.1' : '::1');
+    const receiver = opened(io.openUdp({ family, address, port, receiveBufferBytes: 4096, sendBufferBytes: 0, sendOnly: false }));
+    const sender = opened(openLoopback(io, 0, { family, sendOnly: true }));
+    const own = io.udpAddress(sender);
+    const one = { offset: 0, length: 60, port, address };
+    expect(io.socketDrops(receiver)).toBe(0);
+    expect(io.send(Int32Array.of(sender), new Uint8Array(64), sendTable([one, one]), 2, 0)).toBe(2);
+    const sources = new Uint32Array(8 * SOURCE_WORDS).fill(7);
+    const got = new Uint32Array(8 * FRAME_WORDS);
+    expect(io.receive(receiver, new Uint8Array(2048), got, 0, 128, 8, sources)).toBe(2);
+    for (const row of [0, SOURCE_WORDS]) {
+      expect([sources[row + SOURCE.family], sources[row + SOURCE.port]]).toEqual([family, own.port]);
+      const at = 4 * (row + SOURCE.address);
+      expect(new Uint8Array(sources.buffer, at, address.length)).toEqual(address);
+      expect(new Uint8Array(sources.buffer, at + address.length, 16 - address.length)).toEqual(new Uint8Array(16 - address.length));
+    }
+    expect(sources[2 * SOURCE_WORDS]).toBe(7);
+    const many = sendTable(Array.from({ length: 200 }, () => one));
+    io.send(Int32Array.of(sender), new Uint8Array(64), many, 200, 0);
+    let left = 0;
+    for (let count = 1; count > 0; left += count) count = io.receive(receiver, new Uint8Array(2048), got, 0, 128, 8);
+    expect(io.socketDrops(receiver)).toBe(200 - left);
+    expect(left).toBeLessThan(200);
+  });
+
+  test('refuses sources that have no row for every datagram, and touches nothing', () => {
+    const receiver = opened(openLoopback(io, 0, { family: 4 }));
+    const few = new Uint32Array(2 * SOURCE_WORDS - 1);
+    expect(thrownBy(() => io.receive(receiver, new Uint8Array(256), new Uint32Array(8), 0, 64, 2, few))).toBeInstanceOf(RangeError);
   });
 
   test('EMSGSIZE stays in its row', async (context) => {

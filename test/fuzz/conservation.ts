@@ -38,6 +38,16 @@ const ROLES: Readonly<Record<PortCounter, 'sent' | 'not-sent' | 'received' | 'no
   'rx.checksum-completed': 'note',
   'rx.segmented': 'segmented',
   'target.evicted': 'note',
+  'tx.injected-bytes': 'note',
+  'frame.too-long': 'not-sent',
+  'punt.frames': 'note',
+  'punt.bytes': 'note',
+  'punt.checksum-completed': 'note',
+  'row.installed': 'note',
+  'row.removed': 'note',
+  'row.forced': 'note',
+  'row.repaired': 'note',
+  'row.refused': 'note',
 };
 
 type Role = (typeof ROLES)[PortCounter];

@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path';
 import { type Client, connect } from '../../src/core/rpc/client.ts';
 import { socketPath } from '../../src/core/util/directories.ts';
 import { atEnd } from './cleanup.ts';
-import { type Host, type Namespace, waitFor } from './netns.ts';
+import { DATAPATHS, type Datapath, type Host, type Namespace, waitFor } from './netns.ts';
+import { type Requirements, skipUnless } from './requirements.ts';
 
 const version: string = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 /** Patience where something has to happen that does not depend on us alone, ms: two cores are shared. */
@@ -13,6 +14,20 @@ export const PATIENCE_MS = 20_000;
 export type Properties = Readonly<Record<string, string | number>>;
 
 export const propertyFlags = (properties: Properties): string[] => Object.entries(properties).flatMap(([name, value]) => ['-p', `${name}=${value}`]);
+
+/** `body` once for each driver, where this machine has what that takes: their hosts are made with twoHosts({ datapath }). */
+export const onBothDatapaths =
+  (requirements: Requirements) =>
+  (title: string, body: (datapath: Datapath) => void): void => {
+    for (const datapath of DATAPATHS)
+      skipUnless({ ...requirements, root: true, [datapath === 'tap' ? 'tun' : 'vxlan']: true })(`${title} (datapath ${datapath})`, () =>
+        body(datapath),
+      );
+  };
+
+/** The properties, and the data path that the test of this host is about. */
+export const onDatapath = ({ datapath }: Host, properties: Properties): Properties =>
+  datapath === undefined ? properties : { datapath, ...properties };
 
 export interface OverlayRequest {
   readonly name?: string;
@@ -32,7 +47,7 @@ export async function createOverlay(host: Host, { name, search, vnetid, properti
     search,
     '-v',
     String(vnetid),
-    ...propertyFlags(properties),
+    ...propertyFlags(onDatapath(host, properties)),
     ...given,
   );
   return name ?? stdout.trim();

@@ -60,6 +60,10 @@ export class Namespace {
   }
 }
 
+/** Drivers of the data path, each of which carries what tests of overlays send. */
+export const DATAPATHS = ['kernel', 'tap'] as const;
+export type Datapath = (typeof DATAPATHS)[number];
+
 export interface HostDirectories {
   readonly run: string;
   readonly state: string;
@@ -74,10 +78,13 @@ export class Host extends Namespace {
   /** Addresses on the underlay. */
   readonly v4: string;
   readonly v6: string;
+  /** What createOverlay() asks for; `auto` when a test does not depend on it. */
+  readonly datapath: Datapath | undefined;
   readonly #vnicNamespaces = new Map<string, Namespace>();
 
-  constructor(name: string, number: number) {
+  constructor(name: string, number: number, datapath?: Datapath) {
     super(name);
+    this.datapath = datapath;
     const base = temporaryFolder();
     this.dirs = { run: join(base, 'run'), state: join(base, 'state'), data: join(base, 'data'), config: join(base, 'config') };
     for (const folder of Object.values(this.dirs)) mkdirSync(folder);
@@ -160,11 +167,13 @@ export interface UnderlayOptions {
   readonly v6?: boolean;
   /** Bytes. */
   readonly underlayMtu?: number;
+  /** Of the overlays on both. */
+  readonly datapath?: Datapath;
 }
 
-async function host(suffix: string, number: number): Promise<Host> {
+async function host(suffix: string, number: number, datapath: Datapath | undefined): Promise<Host> {
   const { name } = await namespace(suffix);
-  const found = new Host(name, number);
+  const found = new Host(name, number, datapath);
   atEnd(() => found.stopDaemon());
   return found;
 }
@@ -186,8 +195,8 @@ async function settled(found: Host): Promise<boolean> {
 
 /** Two hosts, 192.0.2.1 and .2, 2001:db8:77::1 and ::2, on a link called under0 in both. Needs root. */
 export async function twoHosts(options: UnderlayOptions = {}): Promise<readonly [Host, Host]> {
-  const a = await host('a', 1);
-  const b = await host('b', 2);
+  const a = await host('a', 1, options.datapath);
+  const b = await host('b', 2, options.datapath);
   await must('ip', ['link', 'add', 'under0', 'netns', a.name, 'type', 'veth', 'peer', 'name', 'under0', 'netns', b.name]);
   await plug(a, options);
   await plug(b, options);

@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import type { Client } from '../../src/core/rpc/client.ts';
 import { type Host, type Namespace, twoHosts } from '../helpers/netns.ts';
-import { changes, control, counters, createOverlay, createVnic, mappingFile, PATIENCE_MS } from '../helpers/netns-overlay.ts';
+import { changes, control, counters, createOverlay, createVnic, mappingFile, onBothDatapaths, PATIENCE_MS } from '../helpers/netns-overlay.ts';
 import { ping } from '../helpers/netns-traffic.ts';
 import type { Result } from '../helpers/process.ts';
-import { skipUnless } from '../helpers/requirements.ts';
 import { temporaryFolder } from '../helpers/temporary.ts';
 
 const CLIENT = '02:08:20:00:00:01';
@@ -37,7 +36,7 @@ async function startServer(where: Namespace, folder: string): Promise<void> {
   await server.printed('DHCP, static leases only', PATIENCE_MS);
 }
 
-skipUnless({ root: true, tun: true, commands: ['udhcpc', 'dnsmasq', 'ping'] })('a DHCP client', () => {
+onBothDatapaths({ commands: ['udhcpc', 'dnsmasq', 'ping'] })('a DHCP client', (datapath) => {
   let server: Host;
   let client: Client;
   let guest: Namespace;
@@ -47,7 +46,7 @@ skipUnless({ root: true, tun: true, commands: ['udhcpc', 'dnsmasq', 'ping'] })('
 
   beforeAll(async () => {
     resolver = readFileSync('/etc/resolv.conf', 'utf8');
-    const [a, b] = await twoHosts({ v6: false });
+    const [a, b] = await twoHosts({ v6: false, datapath });
     server = b;
     const mappings = {
       [CLIENT]: { ip: a.v4, arp: '10.8.0.101', 'dhcp-proxy': SERVER },

@@ -7,10 +7,19 @@ import { NEGATIVE_TTL_MS } from '../../src/core/util/limits.ts';
 import { arpRequest, frame, macOf } from '../helpers/frames.ts';
 import { type Host, type Namespace, namespace, twoHosts, waitFor } from '../helpers/netns.ts';
 import { framesOf, listenFrames, sendFrames } from '../helpers/netns-frames.ts';
-import { changes, childrenOf, control, counters, createOverlay, createVnic, kernelPeer, PATIENCE_MS } from '../helpers/netns-overlay.ts';
+import {
+  changes,
+  childrenOf,
+  control,
+  counters,
+  createOverlay,
+  createVnic,
+  kernelPeer,
+  onBothDatapaths,
+  PATIENCE_MS,
+} from '../helpers/netns-overlay.ts';
 import { type Pings, ping } from '../helpers/netns-traffic.ts';
 import { must } from '../helpers/process.ts';
-import { skipUnless } from '../helpers/requirements.ts';
 
 type Mappings = Readonly<Record<string, object>>;
 
@@ -26,7 +35,7 @@ const MANY = 100_000;
 /** A question to a plugin that reads the large file, and its ping; a busy machine included. */
 const LONGEST_QUESTION_MS = 1000;
 
-skipUnless({ root: true, tun: true, commands: ['ping', 'python3', 'nsenter', 'mount'] })('the mapping file is edited', () => {
+onBothDatapaths({ commands: ['ping', 'python3', 'nsenter', 'mount'] })('the mapping file is edited', (datapath) => {
   let ours: Host;
   let peer: Host;
   let third: Namespace;
@@ -95,7 +104,7 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'python3', 'nsenter', 'mo
   }
 
   beforeAll(async () => {
-    [ours, peer] = await twoHosts();
+    [ours, peer] = await twoHosts({ datapath });
     third = await namespace('c');
     // The third host is behind the peer, which routes.
     await peer.must('ip', ['link', 'add', 'third0', 'type', 'veth', 'peer', 'name', 'under0', 'netns', third.name]);

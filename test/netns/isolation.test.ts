@@ -6,11 +6,10 @@ import type { Client } from '../../src/core/rpc/client.ts';
 import { arpRequest, macOf } from '../helpers/frames.ts';
 import { type Host, type Namespace, twoHosts, waitFor } from '../helpers/netns.ts';
 import { framesOf, listenFrames, sendFrames } from '../helpers/netns-frames.ts';
-import { control, createOverlay, createVnic, kernelPeer, mappingFile, PATIENCE_MS, untilCounted } from '../helpers/netns-overlay.ts';
+import { control, createOverlay, createVnic, kernelPeer, mappingFile, onBothDatapaths, PATIENCE_MS, untilCounted } from '../helpers/netns-overlay.ts';
 import { neighbourSolicitation, routerAdvertisement, udp4 } from '../helpers/netns-packets.ts';
 import { datagramsOf, listenUdp, ping, sendUdp } from '../helpers/netns-traffic.ts';
 import type { Running } from '../helpers/process.ts';
-import { skipUnless } from '../helpers/requirements.ts';
 
 const VNIC = macOf('02:08:20:00:00:01');
 const TENANT = macOf('02:08:20:00:00:02');
@@ -19,7 +18,7 @@ const PORT = 9999;
 const TENANT_IP6 = 'fe80::8:20ff:fe00:2';
 const PREFIX = '2001:db8:bad::';
 
-skipUnless({ root: true, tun: true, commands: ['ping', 'python3', 'nft'] })('isolation of the host', () => {
+onBothDatapaths({ commands: ['ping', 'python3', 'nft'] })('isolation of the host', (datapath) => {
   let ours: Host;
   let tenant: Host;
   let blue: Namespace;
@@ -31,7 +30,7 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'python3', 'nft'] })('iso
   let atVnic: Running;
 
   beforeAll(async () => {
-    [ours, tenant] = await twoHosts();
+    [ours, tenant] = await twoHosts({ datapath });
     // A host that would take all of it: more addresses, a route back to the tenant, advertisements wanted on new links.
     await ours.must('ip', ['addr', 'add', '10.9.0.1/32', 'dev', 'lo']);
     await ours.must('ip', ['route', 'add', 'default', 'dev', 'under0']);

@@ -8,25 +8,33 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { Client } from '../../src/core/rpc/client.ts';
 import { daemonsOf, isAlive } from '../../tools/sweep.mjs';
 import { type Host, twoHosts, waitFor } from '../helpers/netns.ts';
-import { childrenOf, control, controlAfter, linkPlugin, PATIENCE_MS, type Properties, propertyFlags } from '../helpers/netns-overlay.ts';
+import {
+  childrenOf,
+  control,
+  controlAfter,
+  linkPlugin,
+  onBothDatapaths,
+  PATIENCE_MS,
+  type Properties,
+  propertyFlags,
+} from '../helpers/netns-overlay.ts';
 import { processesIn, traces } from '../helpers/netns-traces.ts';
 import { type Running, start } from '../helpers/process.ts';
-import { skipUnless } from '../helpers/requirements.ts';
 
 /** How many moments of a create are tried. */
 const MOMENTS = { cold: 3, warm: 5, command: 4, vnic: 2 } as const;
 const LONG_MS = 60_000;
 
-skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('kill -9 while an overlay is being made', () => {
+onBothDatapaths({ commands: ['nft', 'ss'] })('kill -9 while an overlay is being made', (datapath) => {
   let ours: Host;
   let untouched: readonly string[];
   let properties: Properties;
 
   beforeAll(async () => {
-    [ours] = await twoHosts();
+    [ours] = await twoHosts({ datapath });
     linkPlugin(ours, 'slow-start');
     untouched = await traces(ours);
-    properties = { 'vxlan/listen_ip': ours.v4 };
+    properties = { 'vxlan/listen_ip': ours.v4, datapath };
   });
 
   const create = (client: Client, startMs = 0, vnetid = 1): Promise<unknown> => {

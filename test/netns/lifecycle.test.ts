@@ -3,13 +3,14 @@ import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join, resolve } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { daemonsOf, isAlive } from '../../tools/sweep.mjs';
-import { type Host, type Namespace, namespace, twoHosts, waitFor } from '../helpers/netns.ts';
+import { type Datapath, type Host, type Namespace, namespace, twoHosts, waitFor } from '../helpers/netns.ts';
 import {
   childrenOf,
   clearHost,
   createOverlay,
   createVnic,
   mappingFile,
+  onBothDatapaths,
   PATIENCE_MS,
   type Properties,
   propertyFlags,
@@ -39,26 +40,29 @@ const create = (host: Host, other: Host, vnetid: number, name?: string): Promise
 const linkNames = async (where: Namespace): Promise<string[]> =>
   JSON.parse((await where.must('ip', ['-j', 'link', 'show'])).stdout).map(({ ifname }: { ifname: string }) => ifname);
 
+/** Two hosts, and what is there before anything is made. */
+async function untouchedHosts(datapath?: Datapath): Promise<{ ours: Host; other: Host; untouched: readonly string[] }> {
+  const [ours, other] = await twoHosts(datapath === undefined ? {} : { datapath });
+  // What other users may see is up to the run directory, and not to the folder of this test.
+  chmodSync(dirname(ours.dirs.run), 0o755);
+  return { ours, other, untouched: await traces(ours) };
+}
+
+async function clear(host: Host, untouched: readonly string[]): Promise<void> {
+  await clearHost(host);
+  expect(daemonsOf(host.dirs.run)).toEqual([]);
+  expect(await traces(host)).toEqual(untouched);
+}
+
 skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () => {
   let ours: Host;
   let other: Host;
   let untouched: readonly string[];
 
   beforeAll(async () => {
-    [ours, other] = await twoHosts();
-    // What other users may see is up to the run directory, and not to the folder of this test.
-    chmodSync(dirname(ours.dirs.run), 0o755);
-    untouched = await traces(ours);
+    ({ ours, other, untouched } = await untouchedHosts());
   });
-  const cleared = async (): Promise<void> => {
-    await clearHost(ours);
-    expect(daemonsOf(ours.dirs.run)).toEqual([]);
-    expect(await traces(ours)).toEqual(untouched);
-  };
-  const carrierOf = async (where: Namespace, link: string): Promise<boolean> =>
-    !(await where.must('ip', ['-o', 'link', 'show', 'dev', link])).stdout.includes('NO-CARRIER');
-  const recordsIn = (folder: string): string[] => readdirSync(join(folder, 'overlays'));
-
+  const cleared = (): Promise<void> => clear(ours, untouched);
   describe('comes', () => {
     test('with show-overlay, once for five commands at once, and every one of them succeeds', async () => {
       const show = (): Promise<Result> => ours.overlayadm('show-overlay');
@@ -84,99 +88,6 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
       expect(await create(ours, other, 4)).toBe('overlay1');
       expect(await create(ours, other, 5)).toBe('overlay4');
       await ours.must('ip', ['link', 'del', 'overlay3']);
-    });
-  });
-
-  describe('goes', () => {
-    beforeAll(cleared);
-    afterEach(cleared);
-
-    /** One overlay with a VNIC in a namespace; gives that and the plugin hosts. */
-    async function build(): Promise<{ blue: Namespace; hosts: readonly number[] }> {
-      await create(ours, other, 1);
-      const blue = await createVnic(ours, { name: 'vnic0', overlay: 'overlay0', mac: '2:8:20:0:0:1', addresses: [], netns: 'blue' });
-      const hosts = childrenOf(ours.daemonPid() ?? 0);
-      expect(hosts.length).toBeGreaterThan(0);
-      return { blue, hosts };
-    }
-
-    /** Links and records are there, without carrier; nothing else is. */
-    async function left({ blue, hosts }: Awaited<ReturnType<typeof build>>): Promise<void> {
-      await waitFor(() => !hosts.some(isAlive), PATIENCE_MS, 'the plugin hosts to be gone');
-      expect(daemonsOf(ours.dirs.run)).toEqual([]);
-      const [, tables, sockets] = await traces(ours);
-      expect([tables, sockets]).toEqual(untouched.slice(1));
-      // Told by the link watch of the kernel, once a second.
-      await waitFor(async () => !(await carrierOf(ours, 'overlay0')) && !(await carrierOf(blue, 'vnic0')), PATIENCE_MS, 'links without carrier');
-      for (const folder of [ours.dirs.run, ours.dirs.state]) expect(recordsIn(folder)).toEqual(['overlay0.json']);
-    }
-
-    async function isBack(blue: Namespace): Promise<void> {
-      expect((await ours.mustOverlayadm('show-overlay', '-f')).stdout).toContain('overlay0');
-      expect(await daemonsIn(ours)).toEqual([ours.daemonPid()]);
-      const online = async (): Promise<boolean> => /overlay0 +ONLINE/.test((await ours.mustOverlayadm('show-overlay', '-f')).stdout);
-      await waitFor(online, PATIENCE_MS, 'the overlay to be online');
-      await waitFor(() => carrierOf(blue, 'vnic0'), PATIENCE_MS, 'the VNIC to have its carrier');
-    }
-
-    test.each(['overlayd', 'its keeper'])(
-      'with SIGTERM to %s: table, sockets and plugin hosts go with it; links stay, and the next command has them again',
-      async (whom) => {
-        const built = await build();
-        process.kill((whom === 'overlayd' ? ours.daemonPid() : ours.keeperPid()) ?? 0, 'SIGTERM');
-        await waitFor(() => daemonsOf(ours.dirs.run).length === 0, PATIENCE_MS, 'both to be gone');
-        await left(built);
-        expect(existsSync(socketOf(ours))).toBe(false);
-        expect(readFileSync(join(ours.dirs.run, 'overlayd.log'), 'utf8')).toContain('"stopped"');
-        await isBack(built.blue);
-      },
-    );
-
-    test('with kill -9 of both: the kernel takes the rest away; the next command finds stale files and starts another', async () => {
-      const built = await build();
-      await ours.killDaemon();
-      await left(built);
-      expect(existsSync(socketOf(ours))).toBe(true);
-      // A pid that somebody else has by now proves nothing: the lock does.
-      writeFileSync(join(ours.dirs.run, 'overlayd.pid'), `${process.pid}\n`);
-      await isBack(built.blue);
-    });
-
-    test.each(['SIGKILL', 'SIGHUP'] as const)(
-      'with %s when it was started without a keeper, which its log complains of: nobody starts it again',
-      async (signal) => {
-        const daemon = ours.start(OVERLAYD, ['--no-keeper'], { env: ours.env });
-        await daemon.printed('overlayd serves', PATIENCE_MS);
-        expect(daemon.stderr).toContain('nobody holds the descriptors of overlays');
-        const built = await build();
-        expect(daemonsOf(ours.dirs.run)).toEqual([daemon.pid]);
-        daemon.kill(signal);
-        expect(await daemon.end()).toMatchObject(signal === 'SIGHUP' ? { status: 0 } : { signal });
-        await left(built);
-        await isBack(built.blue);
-      },
-    );
-
-    test('with delete-overlay nothing is left, neither links nor records', async () => {
-      const { blue } = await build();
-      await ours.mustOverlayadm('delete-vnic', 'vnic0');
-      await ours.mustOverlayadm('delete-overlay', 'overlay0');
-      for (const folder of [ours.dirs.run, ours.dirs.state]) expect(recordsIn(folder)).toEqual([]);
-      expect(await linkNames(blue)).toEqual(['lo']);
-      expect(await linkNames(ours)).toEqual(['lo', 'under0']);
-    });
-
-    test('a stale socket in its place is replaced, anything else is left alone and named', async () => {
-      const leave = `require('net').createServer().listen(${JSON.stringify(socketOf(ours))}, () => process.kill(process.pid, 9))`;
-      await ours.run(process.execPath, ['-e', leave]);
-      expect(existsSync(socketOf(ours))).toBe(true);
-      await ours.mustOverlayadm('show-overlay');
-      await ours.stopDaemon();
-      writeFileSync(socketOf(ours), 'not a socket');
-      const refused = await ours.overlayadm('show-overlay');
-      expect(refused).toMatchObject({ status: 1, stderr: expect.stringContaining(socketOf(ours)) });
-      expect(readFileSync(socketOf(ours), 'utf8')).toBe('not a socket');
-      rmSync(socketOf(ours));
     });
   });
 
@@ -209,16 +120,23 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
     // The mounts of "ip netns exec" are its own, so only this overlayd is without the device.
     test.each([
       {
+        // The kernel driver does without: `auto` takes that, so it is tap that is refused.
         lacks: '/dev/net/tun',
         by: ['sh', '-c', `mount -t tmpfs none /dev/net && exec ${OVERLAYD}`],
+        datapath: 'tap',
         says: ['there is no /dev/net/tun', 'modprobe tun'],
       },
-      { lacks: 'CAP_NET_ADMIN', by: ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-all', OVERLAYD], says: ['permission denied', 'root'] },
-    ])('$lacks refuses to create, says so, and leaves nothing', async ({ by, says }) => {
+      ...(['auto', 'kernel', 'tap'] as const).map((datapath) => ({
+        lacks: 'CAP_NET_ADMIN',
+        by: ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-all', OVERLAYD],
+        datapath,
+        says: ['permission denied', 'root'],
+      })),
+    ])('$lacks refuses to create (datapath $datapath), says so, and leaves nothing', async ({ by, datapath, says }) => {
       const [command = '', ...args] = by;
       const daemon = ours.start(command, args, { env: ours.env });
       await waitFor(() => existsSync(socketOf(ours)), PATIENCE_MS, 'the socket of overlayd');
-      const flags = propertyFlags(direct(ours, other));
+      const flags = propertyFlags({ ...direct(ours, other), datapath });
       const refused = await ours.overlayadm('create-overlay', '-e', 'vxlan', '-s', 'direct', '-v', '1', ...flags);
       expect(refused).toMatchObject({ status: 1, stdout: '' });
       for (const text of says) expect(refused.stderr).toContain(text);
@@ -248,6 +166,121 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('overlayd', () =>
       expect(told.stderr).toContain(`overlayd (pid ${ours.daemonPid()}): runs in another network namespace`);
       expect(told.stderr).toContain(`nsenter --net=/proc/${ours.daemonPid()}/ns/net`);
     });
+  });
+});
+
+onBothDatapaths({ commands: ['nft', 'ss'] })('overlayd goes', (datapath) => {
+  let ours: Host;
+  let other: Host;
+  let untouched: readonly string[];
+
+  beforeAll(async () => {
+    ({ ours, other, untouched } = await untouchedHosts(datapath));
+  });
+  afterEach(() => clear(ours, untouched));
+  const carrierOf = async (where: Namespace, link: string): Promise<boolean> =>
+    !(await where.must('ip', ['-o', 'link', 'show', 'dev', link])).stdout.includes('NO-CARRIER');
+  const recordsIn = (folder: string): string[] => readdirSync(join(folder, 'overlays'));
+
+  /** One overlay with a VNIC in a namespace; gives that and the plugin hosts. */
+  async function build(): Promise<{ blue: Namespace; hosts: readonly number[]; before: readonly string[] }> {
+    await create(ours, other, 1);
+    const blue = await createVnic(ours, { name: 'vnic0', overlay: 'overlay0', mac: '2:8:20:0:0:1', addresses: [], netns: 'blue' });
+    const hosts = childrenOf(ours.daemonPid() ?? 0);
+    expect(hosts.length).toBeGreaterThan(0);
+    return { blue, hosts, before: await traces(ours) };
+  }
+
+  /** Links and records are there. A TAP that nobody holds has no carrier, and nothing else is left of it. */
+  async function left({ blue, hosts, before }: Awaited<ReturnType<typeof build>>): Promise<void> {
+    await waitFor(() => !hosts.some(isAlive), PATIENCE_MS, 'the plugin hosts to be gone');
+    expect(daemonsOf(ours.dirs.run)).toEqual([]);
+    for (const folder of [ours.dirs.run, ours.dirs.state]) expect(recordsIn(folder)).toEqual(['overlay0.json']);
+    const [, tables, sockets] = await traces(ours);
+    if (datapath === 'kernel') return await forwardsStill(blue, before, { tables, sockets });
+    expect([tables, sockets]).toEqual(untouched.slice(1));
+    // Told by the link watch of the kernel, once a second.
+    await waitFor(async () => !(await carrierOf(ours, 'overlay0')) && !(await carrierOf(blue, 'vnic0')), PATIENCE_MS, 'links without carrier');
+  }
+
+  /** The kernel goes on forwarding, so its socket has to stay, and the filter in front of it. */
+  async function forwardsStill(blue: Namespace, before: readonly string[], { tables, sockets }: Record<'tables' | 'sockets', string | undefined>) {
+    expect(tables).toBe(before[1]);
+    expect(
+      sockets
+        ?.trim()
+        .split('\n')
+        .map((line) => line.split(/ +/)[3]),
+    ).toEqual(['0.0.0.0:4789']);
+    expect([await carrierOf(ours, 'overlay0'), await carrierOf(blue, 'vnic0')]).toEqual([true, true]);
+  }
+
+  async function isBack(blue: Namespace): Promise<void> {
+    expect((await ours.mustOverlayadm('show-overlay', '-f')).stdout).toContain('overlay0');
+    expect(await daemonsIn(ours)).toEqual([ours.daemonPid()]);
+    const online = async (): Promise<boolean> => /overlay0 +ONLINE/.test((await ours.mustOverlayadm('show-overlay', '-f')).stdout);
+    await waitFor(online, PATIENCE_MS, 'the overlay to be online');
+    await waitFor(() => carrierOf(blue, 'vnic0'), PATIENCE_MS, 'the VNIC to have its carrier');
+  }
+
+  test.each(['overlayd', 'its keeper'])(
+    'with SIGTERM to %s: plugin hosts and what nothing forwards by go with it; links stay, and the next command has them again',
+    async (whom) => {
+      const built = await build();
+      process.kill((whom === 'overlayd' ? ours.daemonPid() : ours.keeperPid()) ?? 0, 'SIGTERM');
+      await waitFor(() => daemonsOf(ours.dirs.run).length === 0, PATIENCE_MS, 'both to be gone');
+      await left(built);
+      expect(existsSync(socketOf(ours))).toBe(false);
+      expect(readFileSync(join(ours.dirs.run, 'overlayd.log'), 'utf8')).toContain('"stopped"');
+      await isBack(built.blue);
+    },
+  );
+
+  test('with kill -9 of both: the kernel takes the rest away; the next command finds stale files and starts another', async () => {
+    const built = await build();
+    await ours.killDaemon();
+    await left(built);
+    expect(existsSync(socketOf(ours))).toBe(true);
+    // A pid that somebody else has by now proves nothing: the lock does.
+    writeFileSync(join(ours.dirs.run, 'overlayd.pid'), `${process.pid}\n`);
+    await isBack(built.blue);
+  });
+
+  test.each(['SIGKILL', 'SIGHUP'] as const)(
+    'with %s when it was started without a keeper, which its log complains of: nobody starts it again',
+    async (signal) => {
+      const daemon = ours.start(OVERLAYD, ['--no-keeper'], { env: ours.env });
+      await daemon.printed('overlayd serves', PATIENCE_MS);
+      expect(daemon.stderr).toContain('nobody holds the descriptors of overlays');
+      const built = await build();
+      expect(daemonsOf(ours.dirs.run)).toEqual([daemon.pid]);
+      daemon.kill(signal);
+      expect(await daemon.end()).toMatchObject(signal === 'SIGHUP' ? { status: 0 } : { signal });
+      await left(built);
+      await isBack(built.blue);
+    },
+  );
+
+  test('with delete-overlay nothing is left, neither links nor records', async () => {
+    const { blue } = await build();
+    await ours.mustOverlayadm('delete-vnic', 'vnic0');
+    await ours.mustOverlayadm('delete-overlay', 'overlay0');
+    for (const folder of [ours.dirs.run, ours.dirs.state]) expect(recordsIn(folder)).toEqual([]);
+    expect(await linkNames(blue)).toEqual(['lo']);
+    expect(await linkNames(ours)).toEqual(['lo', 'under0']);
+  });
+
+  test('a stale socket in its place is replaced, anything else is left alone and named', async () => {
+    const leave = `require('net').createServer().listen(${JSON.stringify(socketOf(ours))}, () => process.kill(process.pid, 9))`;
+    await ours.run(process.execPath, ['-e', leave]);
+    expect(existsSync(socketOf(ours))).toBe(true);
+    await ours.mustOverlayadm('show-overlay');
+    await ours.stopDaemon();
+    writeFileSync(socketOf(ours), 'not a socket');
+    const refused = await ours.overlayadm('show-overlay');
+    expect(refused).toMatchObject({ status: 1, stderr: expect.stringContaining(socketOf(ours)) });
+    expect(readFileSync(socketOf(ours), 'utf8')).toBe('not a socket');
+    rmSync(socketOf(ours));
   });
 });
 
@@ -314,8 +347,9 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('what overlayd re
       says: ['is an IPv6 address, the overlay listens on IPv4'],
     },
     {
-      title: 'a port that a kernel vxlan link has',
-      properties: at(4800),
+      // The kernel driver shares it.
+      title: 'tap on a port that a kernel vxlan link has',
+      properties: () => ({ ...at(4800)(), datapath: 'tap' }),
       says: ['port 4800 is in use by kernel vxlan link vx0 (vni 7)', 'vxlan/listen_port=<port>'],
     },
     { title: 'a port that a process has', properties: at(4801), says: ['port 4801 is in use by process node (pid '] },
@@ -352,7 +386,12 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss'] })('what overlayd re
       says: ['wrong.json, line 3, 02:08:20:00:00:01', "'ip' has to be"],
     },
     { title: 'an mtu out of range', properties: () => ({ ...direct(ours, other), mtu: 9000 }), says: ['mtu', '8900'] },
-    { title: 'a data path that is none', properties: () => ({ ...direct(ours, other), datapath: 'kernel' }), says: ['datapath'] },
+    { title: 'a data path that is none', properties: () => ({ ...direct(ours, other), datapath: 'fast' }), says: ['datapath', 'auto, kernel, tap'] },
+    {
+      title: 'another data path on a port that an overlay has',
+      properties: () => ({ ...direct(ours, other), datapath: 'tap' }),
+      says: ['datapath: tap cannot serve this overlay', 'IPv4 port 4789 is carried by kernel for overlay0', 'listen_port'],
+    },
   ];
 
   test.each(refusals)(

@@ -4,11 +4,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deleteNamespace } from '../../tools/sweep.mjs';
 import { type Host, type Namespace, namespace, twoHosts, waitFor } from '../helpers/netns.ts';
-import { addAddress, clearHost, control, createVnic, kernelPeer, mappingFile, PATIENCE_MS } from '../helpers/netns-overlay.ts';
+import { addAddress, clearHost, control, createVnic, kernelPeer, mappingFile, onBothDatapaths, PATIENCE_MS } from '../helpers/netns-overlay.ts';
 import { traces } from '../helpers/netns-traces.ts';
 import { ping } from '../helpers/netns-traffic.ts';
 import { must } from '../helpers/process.ts';
-import { skipUnless } from '../helpers/requirements.ts';
 
 const NEAR = '02:08:20:00:00:01';
 const FAR = '02:08:20:00:00:02';
@@ -20,13 +19,13 @@ interface Link {
   readonly mtu: number;
 }
 
-skipUnless({ root: true, tun: true, commands: ['nft', 'ss', 'ping', 'nsenter', 'mount', 'unshare'] })('what is remembered of overlays', () => {
+onBothDatapaths({ commands: ['nft', 'ss', 'ping', 'nsenter', 'mount', 'unshare'] })('what is remembered of overlays', (datapath) => {
   let ours: Host;
   let other: Host;
   let untouched: readonly string[];
 
   beforeAll(async () => {
-    [ours, other] = await twoHosts();
+    [ours, other] = await twoHosts({ datapath });
     untouched = await traces(ours);
   });
 
@@ -55,8 +54,11 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss', 'ping', 'nsenter', '
   async function reboot(...spaces: readonly Namespace[]): Promise<void> {
     await ours.killDaemon();
     // VNICs go with what they stand on.
-    const overlays: readonly Link[] = JSON.parse((await ours.must('ip', ['-j', 'link', 'show', 'type', 'tun'])).stdout);
+    const kind = datapath === 'tap' ? 'tun' : 'vxlan';
+    const overlays: readonly Link[] = JSON.parse((await ours.must('ip', ['-j', 'link', 'show', 'type', kind])).stdout);
     for (const { ifname } of overlays) await ours.must('ip', ['link', 'del', ifname]);
+    // The filter of a link that forwards without overlayd outlives it.
+    await ours.must('nft', ['flush', 'ruleset']);
     for (const space of spaces) await recreate(space);
     for (const name of readdirSync(ours.dirs.run)) rmSync(join(ours.dirs.run, name), { recursive: true });
     expect(await traces(ours)).toEqual(untouched);
@@ -75,7 +77,7 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss', 'ping', 'nsenter', '
 
     beforeAll(async () => {
       const map = mappingFile(ours, 'map.json', { [NEAR]: { ip: ours.v4, arp: '10.0.0.1' }, [FAR]: { ip: other.v4, arp: '10.0.0.2' } });
-      config(ours, { 'vxlan/listen_ip': ours.v4, 'files/config': map });
+      config(ours, { 'vxlan/listen_ip': ours.v4, 'files/config': map, datapath });
       const peer = { name: 'vx0', vnetid: 100, mac: FAR, addresses: ['10.0.0.2/24'], local: other.v4, remote: ours.v4 };
       await kernelPeer(other, peer);
       expect(await show('create-overlay', '-e', 'vxlan', '-s', 'files', '-v', '100')).toBe('overlay0\n');
@@ -261,7 +263,13 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss', 'ping', 'nsenter', '
       for (const ip of [SECOND, ours.v4]) {
         await show('set-linkprop', '-p', `vxlan/listen_ip=${ip}`, 'overlay0');
         await remote(ip);
-        expect((await ours.must('ss', ['-Hulna', 'sport', '=', '4789'])).stdout).toMatch(new RegExp(`^UNCONN.* ${ip}:4789 [^\\n]*\\n$`));
+        // The kernel listens on all addresses, whatever the link's own one is, and its filter lets nothing else in.
+        const at = datapath === 'tap' ? ip : '0.0.0.0';
+        expect((await ours.must('ss', ['-Hulna', 'sport', '=', '4789'])).stdout).toMatch(new RegExp(`^UNCONN.* ${at}:4789 [^\\n]*\\n$`));
+        if (datapath === 'kernel') {
+          expect((await ours.must('ip', ['-d', 'link', 'show', 'dev', 'overlay0'])).stdout).toContain(` local ${ip} `);
+          expect((await ours.must('nft', ['list', 'ruleset'])).stdout).toContain(`4789 . 0x64 . ${ip} }`);
+        }
         expect(await ping(blue, '10.0.0.2')).toEqual({ sent: 2, received: 2 });
         const before = ours.daemonPid() ?? 0;
         process.kill(before, 'SIGKILL');
@@ -305,7 +313,16 @@ skipUnless({ root: true, tun: true, commands: ['nft', 'ss', 'ping', 'nsenter', '
       await daemon.printed('overlayd serves', PATIENCE_MS);
       const inside = (text: string): Promise<unknown> =>
         must('nsenter', ['-m', '-t', String(ours.daemonPid()), 'sh', '-c', text, 'sh', ours.dirs.state]);
-      const properties = ['-p', `vxlan/listen_ip=${ours.v4}`, '-p', `direct/dest_ip=${other.v4}`, '-p', 'direct/dest_port=4789'];
+      const properties = [
+        '-p',
+        `datapath=${datapath}`,
+        '-p',
+        `vxlan/listen_ip=${ours.v4}`,
+        '-p',
+        `direct/dest_ip=${other.v4}`,
+        '-p',
+        'direct/dest_port=4789',
+      ];
       const create = (name: string, vnetid: number) =>
         ours.overlayadm('create-overlay', '-e', 'vxlan', '-s', 'direct', '-v', String(vnetid), ...properties, name);
       const upRecords = (): string[] => readdirSync(join(ours.dirs.run, 'overlays'));

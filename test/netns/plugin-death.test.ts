@@ -2,14 +2,23 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { Client } from '../../src/core/rpc/client.ts';
 import { type Host, type Namespace, twoHosts, waitFor } from '../helpers/netns.ts';
-import { childrenOf, control, counters, createOverlay, createVnic, kernelPeer, linkPlugin, PATIENCE_MS } from '../helpers/netns-overlay.ts';
+import {
+  childrenOf,
+  control,
+  counters,
+  createOverlay,
+  createVnic,
+  kernelPeer,
+  linkPlugin,
+  onBothDatapaths,
+  PATIENCE_MS,
+} from '../helpers/netns-overlay.ts';
 import { ping, pings } from '../helpers/netns-traffic.ts';
-import { skipUnless } from '../helpers/requirements.ts';
 
 const OURS = '02:08:20:00:00:01';
 const PEER = '02:08:20:00:00:02';
 
-skipUnless({ root: true, tun: true, commands: ['ping'] })('kill -9 of the plugin host', () => {
+onBothDatapaths({ commands: ['ping'] })('kill -9 of the plugin host', (datapath) => {
   let ours: Host;
   let peer: Host;
   let blue: Namespace;
@@ -27,7 +36,7 @@ skipUnless({ root: true, tun: true, commands: ['ping'] })('kill -9 of the plugin
   }
 
   beforeAll(async () => {
-    [ours, peer] = await twoHosts();
+    [ours, peer] = await twoHosts({ datapath });
     linkPlugin(ours, 'slow-lookup');
     const slow = { 'slow/dest_ip': peer.v4, 'slow/ips': `10.8.0.2@${PEER}`, 'slow/delay_ms': 500 };
     await createOverlay(ours, { search: 'slow', vnetid: 9, properties: { 'vxlan/listen_ip': ours.v4, ...slow } });

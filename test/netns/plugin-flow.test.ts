@@ -14,10 +14,10 @@ import {
   kernelPeer,
   linkPlugin,
   mappingFile,
+  onBothDatapaths,
   PATIENCE_MS,
 } from '../helpers/netns-overlay.ts';
 import { ping } from '../helpers/netns-traffic.ts';
-import { skipUnless } from '../helpers/requirements.ts';
 
 const PER_SECOND = 5000;
 const COUNT = 2 * PER_SECOND;
@@ -36,7 +36,7 @@ interface Side {
 const EVIL: Side = { overlay: 'evil0', vnetid: 21, net: '10.21.0', mac: '02:08:20:00:21:01', peerMac: '02:08:20:00:21:02' };
 const CALM: Side = { overlay: 'calm0', vnetid: 22, net: '10.22.0', mac: '02:08:20:00:22:01', peerMac: '02:08:20:00:22:02' };
 
-skipUnless({ root: true, tun: true, commands: ['ping', 'setpriv'] })('a plugin host in trouble under 5,000 frames a second on each overlay', () => {
+onBothDatapaths({ commands: ['ping', 'setpriv'] })('a plugin host in trouble under 5,000 frames a second on each overlay', (datapath) => {
   let ours: Host;
   let peer: Host;
   let client: Client;
@@ -67,7 +67,7 @@ skipUnless({ root: true, tun: true, commands: ['ping', 'setpriv'] })('a plugin h
   }
 
   beforeAll(async () => {
-    [ours, peer] = await twoHosts();
+    [ours, peer] = await twoHosts({ datapath });
     linkPlugin(ours, 'evil');
     const config = mappingFile(ours, 'calm.json', { [CALM.peerMac]: { ip: peer.v4, port: 4789 } });
     await build(EVIL, 'evil', { 'evil/dest_ip': peer.v4, 'evil/dest_port': 4789 });

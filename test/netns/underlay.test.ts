@@ -2,17 +2,16 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Client } from '../../src/core/rpc/client.ts';
 import { type Host, type Namespace, twoHosts, waitFor } from '../helpers/netns.ts';
-import { addAddress, control, counters, createOverlay, createVnic, PATIENCE_MS } from '../helpers/netns-overlay.ts';
+import { addAddress, control, counters, createOverlay, createVnic, onBothDatapaths, PATIENCE_MS } from '../helpers/netns-overlay.ts';
 import { ping } from '../helpers/netns-traffic.ts';
 import { must } from '../helpers/process.ts';
-import { skipUnless } from '../helpers/requirements.ts';
 
 const FAMILIES = [
   { family: 'v4', overlay: 'overlay0', to: '10.8.0.2', bits: 24 },
   { family: 'v6', overlay: 'overlay1', to: '10.8.1.2', bits: 64 },
 ] as const;
 
-skipUnless({ root: true, tun: true, commands: ['ping'] })('the listen address', () => {
+onBothDatapaths({ commands: ['ping'] })('the listen address', (datapath) => {
   let a: Host;
   let b: Host;
   let blue: Namespace;
@@ -34,7 +33,7 @@ skipUnless({ root: true, tun: true, commands: ['ping'] })('the listen address', 
   }
 
   beforeAll(async () => {
-    [a, b] = await twoHosts();
+    [a, b] = await twoHosts({ datapath });
     const make = async (host: Host, other: Host, last: number): Promise<Namespace> => {
       let where: Namespace = host;
       for (const [index, { family, overlay, to }] of FAMILIES.entries()) {

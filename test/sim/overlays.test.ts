@@ -233,7 +233,8 @@ describe('create-overlay', () => {
     ['a file that is not there', 'overlay1', 'files', 5, { ...listen(1), 'files/config': '/nonexistent/net.json' }, 'LOOKUP_START_FAILED'],
     ['a name that is taken by an overlay', 'overlay0', 'direct', 5, good, 'OVERLAY_EXISTS'],
     ['a name that is taken by a link', 'eth0', 'direct', 5, good, 'LINK_EXISTS'],
-    ['a data path it cannot have', 'overlay1', 'direct', 5, { ...good, datapath: 'kernel' }, 'PROPERTY_INVALID'],
+    ['a data path it cannot have', 'overlay1', 'direct', 5, { ...good, datapath: 'kernel' }, 'DATAPATH_REFUSED'],
+    ['a data path that there is not', 'overlay1', 'direct', 5, { ...good, datapath: 'moon' }, 'PROPERTY_INVALID'],
   ])('refuses %s, says so with advice, and leaves nothing behind', async (_what, name, search, vnetid, properties, code) => {
     const a = await start(new SimUnderlay(), 1);
     await a.create('overlay0', 'direct', 100, good);

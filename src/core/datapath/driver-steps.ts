@@ -12,6 +12,8 @@ export function portTraits({ vnetid, mtu, header, carriesVlanTag, group, resolve
   };
 }
 
+const OTHER = { tun: 'vxlan', vxlan: 'tun' } as const;
+
 /**
  * The link of an overlay that is restored. One of ours of the other kind is what is left of a change of its data path in the middle of
  * which overlayd ended: nothing stands on it, and it goes.
@@ -22,7 +24,7 @@ export function linkBefore(
   kind: 'tun' | 'vxlan',
 ): LinkInfo | undefined {
   const link = kernel.link(name);
-  if (link === undefined || !link.ours || link.kind === kind || link.kind === 'macvlan' || link.mark?.name !== name) return link;
+  if (link === undefined || !link.ours || link.mark?.name !== name || link.kind !== OTHER[kind]) return link;
   if (kernel.linksAbove(link.index).length > 0) return link;
   kernel.deleteOverlayLink(name);
   return undefined;

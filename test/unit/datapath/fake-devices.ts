@@ -39,6 +39,10 @@ export class FakeDevices implements Devices {
 
   adopt(): void {}
 
+  openNetlink({ protocol }: { readonly protocol: number }): number {
+    return this.#add(`netlink ${protocol}`, 'netlink', { name: 'netlink' });
+  }
+
   close(fd: number): void {
     if (!this.open.delete(fd)) throw systemError('EBADF', 'close');
     if (this.failingClose.has(fd)) throw systemError('EIO', 'close');
@@ -50,6 +54,12 @@ export class FakeDevices implements Devices {
     this.open.set(++this.#last, name);
     return this.#last;
   }
+}
+
+/** Numbers of muxes and ports, from 1 on. */
+export function counting(): () => number {
+  let last = 0;
+  return () => ++last;
 }
 
 /** Nothing outlived anything. */

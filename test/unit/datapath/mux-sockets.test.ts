@@ -4,7 +4,7 @@ import { MuxSockets } from '../../../src/core/datapath/mux-sockets.ts';
 import { SEND_SOCKETS, SOURCE_PORTS } from '../../../src/core/util/limits.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 import { ipOf } from '../../helpers/frames.ts';
-import { emptyStore, FakeDevices, FakeEngine, specOf, systemError } from './fake-devices.ts';
+import { counting, emptyStore, FakeDevices, FakeEngine, specOf, systemError } from './fake-devices.ts';
 
 function rig(random: () => number = Math.random) {
   const io = new FakeDevices();
@@ -13,7 +13,7 @@ function rig(random: () => number = Math.random) {
   const owners: (string | undefined)[] = [];
   const kernel = { whoHasUdpPort: async () => owners[0] };
   const report = (error: unknown): void => void reported.push(error);
-  const muxes = new MuxSockets({ io, engine, kernel, store: emptyStore, clock: new FakeClock(), random, report });
+  const muxes = new MuxSockets({ io, engine, kernel, store: emptyStore, clock: new FakeClock(), random, report, nextId: counting() });
   return { io, engine, reported, owners, muxes };
 }
 

@@ -1,6 +1,7 @@
 // One host whose overlayd ends and is started again, as far as the data path goes: a real engine, simulated devices, and a holder.
 import vxlan from '@overlayadm/plugin-vxlan';
 import type { DatapathSpec } from '../../../src/core/datapath/driver.ts';
+import { PortClaims } from '../../../src/core/datapath/port-claims.ts';
 import { TapDriver } from '../../../src/core/datapath/tap.ts';
 import { Engine } from '../../../src/core/engine/engine.ts';
 import { Memory } from '../../../src/core/engine/memory.ts';
@@ -10,7 +11,7 @@ import { FakeClock } from '../../helpers/fake-clock.ts';
 import { SimKernel } from '../../helpers/sim-host.ts';
 import { SimIo, SimUnderlay } from '../../helpers/sim-io.ts';
 import { SimStore } from '../../helpers/sim-store.ts';
-import { specOf } from './fake-devices.ts';
+import { counting, specOf } from './fake-devices.ts';
 
 /** An engine that has a turn with every message. */
 class SteppedEngine implements EngineLink {
@@ -64,6 +65,7 @@ class SteppedEngine implements EngineLink {
 }
 
 export class RestartRig {
+  readonly #nextId = counting();
   readonly underlay = new SimUnderlay();
   readonly io = new SimIo(this.underlay);
   readonly kernel = new SimKernel(['192.0.2.1'], this.io);
@@ -114,7 +116,8 @@ export class RestartRig {
 
   #newDriver(): TapDriver {
     const { io, engine, kernel, store, clock } = this;
-    return new TapDriver({ io, engine, kernel, store, clock, random: Math.random, report: (error) => void this.reported.push(error) });
+    const report = (error: unknown): void => void this.reported.push(error);
+    return new TapDriver({ io, engine, kernel, store, clock, random: Math.random, report, nextId: this.#nextId, claims: new PortClaims() });
   }
 }
 

@@ -208,13 +208,22 @@ describe('what is restored', () => {
   it.each([
     ['of somebody else', { ours: false, mark: { stateId: 'other', name: 'overlay1' } }],
     ['of another overlay', { mark: { stateId: 'sim', name: 'overlay7' } }],
-    ['of another kind', { kind: 'vxlan' }],
+    ['of another kind', { kind: 'bridge' }],
   ])('is refused when its name is that of a link %s', async (_what, facts) => {
     const rig = new RestartRig();
     rig.io.openTap({ name: 'overlay1', exclusive: true });
     const link = rig.kernel.prepareOverlayLink('overlay1', { mtu: 1400 });
     rig.kernel.known.set('overlay1', { ...link, ...facts });
     await expect(rig.driver.open(spec(1, NO_TARGETS))).rejects.toMatchObject({ code: 'LINK_EXISTS' });
+  });
+
+  it('takes the place of the link of another data path, in the middle of the change to which overlayd ended', async () => {
+    const rig = new RestartRig();
+    const link = rig.kernel.prepareOverlayLink('overlay1', { mtu: 1400 });
+    rig.kernel.known.set('overlay1', { ...link, kind: 'vxlan', mark: { stateId: 'sim', name: 'overlay1' } });
+    const port = await rig.driver.open(spec(1, NO_TARGETS));
+    expect(port.adopted).toBe(false);
+    expect(rig.kernel.known.get('overlay1')).toMatchObject({ kind: 'tun' });
   });
 
   it('is made anew when neither holder nor device has outlived overlayd', async () => {

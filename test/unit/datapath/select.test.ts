@@ -9,6 +9,8 @@ const driver = (name: DriverName, reason?: string): DatapathDriver => ({
   refuse: () => reason,
   open: () => Promise.reject(new Error('not in this test')),
   isOwnSocket: () => false,
+  ready: async () => undefined,
+  discard: () => undefined,
 });
 const spec = specOf('overlay0', 1);
 

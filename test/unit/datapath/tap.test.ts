@@ -1,10 +1,11 @@
 // The tap driver: opens an overlay in kernel and engine or changes nothing, and takes everything back.
 import { describe, expect, it } from 'vitest';
+import { PortClaims } from '../../../src/core/datapath/port-claims.ts';
 import { TapDriver } from '../../../src/core/datapath/tap.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 import { ipOf } from '../../helpers/frames.ts';
 import { SimKernel } from '../../helpers/sim-host.ts';
-import { emptyStore, FakeDevices, FakeEngine, specOf, systemError } from './fake-devices.ts';
+import { counting, emptyStore, FakeDevices, FakeEngine, specOf, systemError } from './fake-devices.ts';
 
 function rig() {
   const io = new FakeDevices();
@@ -12,7 +13,7 @@ function rig() {
   const kernel = new SimKernel(['192.0.2.1']);
   const reported: unknown[] = [];
   const report = (error: unknown): void => void reported.push(error);
-  const driver = new TapDriver({ io, engine, kernel, store: emptyStore, clock: new FakeClock(), random: Math.random, report });
+  const driver = new TapDriver({ io, engine, kernel, store: emptyStore, clock: new FakeClock(), random: Math.random, report, nextId: counting(), claims: new PortClaims() });
   return { io, engine, kernel, reported, driver };
 }
 
@@ -111,7 +112,7 @@ describe('the tap driver', () => {
   it('refuses what does not travel over UDP, and knows its own sockets', async () => {
     const { driver } = rig();
     const format = { ...specOf('overlay0', 1).format, carrier: { over: 'ip', protocol: 47 } } as const;
-    expect(driver.refuse({ format })).toContain('47');
+    expect(driver.refuse({ ...specOf('overlay0', 1), format })).toContain('47');
     expect(driver.refuse(specOf('overlay0', 1))).toBeUndefined();
     await driver.open(specOf('overlay0', 1));
     expect(driver.isOwnSocket(ipOf('192.0.2.1'), 4789)).toBe(true);

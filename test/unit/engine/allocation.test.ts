@@ -30,6 +30,7 @@ it('sends without allocating, before and after another mux, MTU and point', () =
   const io = {
     readTap: () => 0,
     receive: () => 0,
+    socketDrops: () => 0,
     writeTaps: (_arena: Uint8Array, _table: Uint32Array, count: number) => count,
     send: (_sockets: Int32Array, _arena: Uint8Array, _table: Uint32Array, count: number) => {
       sent += count;

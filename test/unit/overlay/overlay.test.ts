@@ -54,6 +54,9 @@ function rig(instance: Partial<LookupInstance> = {}, mtuTo: () => number | undef
     id: 3,
     linkIndex: 9,
     adopted: false,
+    known: new Uint8Array(0),
+    watch: () => undefined,
+    counters: (counted) => counted,
     keep: () => undefined,
     close: async () => void closed.push('port'),
     release: async () => void closed.push('port released'),
@@ -124,7 +127,7 @@ describe('a path that is too narrow', () => {
   it('is told in the log once, however long it lasts', () => {
     const { warned, overlay, activate } = rig();
     activate();
-    for (let i = 0; i < 100; i++) overlay.tooBig({ op: 'tooBig', port: 3, to: to(2), packetBytes: 1400 + i });
+    for (let i = 0; i < 100; i++) overlay.tooBig({ to: to(2), packetBytes: 1400 + i });
     expect(warned).toEqual(['health']);
     expect(overlay.health.report()?.reason).toContain('1499 bytes to 192.0.2.2:4789');
   });
@@ -138,7 +141,7 @@ describe('a path that is too narrow', () => {
   ])('says %s', (_what, mtu, said) => {
     const { overlay, activate } = rig({}, () => mtu);
     activate();
-    overlay.tooBig({ op: 'tooBig', port: 3, to: to(2), packetBytes: 1450 });
+    overlay.tooBig({ to: to(2), packetBytes: 1450 });
     expect(overlay.health.report()?.reason).toBe(`a packet of 1450 bytes to 192.0.2.2:4789 ${said}`);
   });
 });
@@ -147,7 +150,7 @@ describe('an overlay that is closed', () => {
   it('closes instance and port, leaves no timer, and is deaf afterwards', async () => {
     const { sent, closed, clock, overlay, events, activate } = rig();
     activate();
-    overlay.tooBig({ op: 'tooBig', port: 3, to: to(2), packetBytes: 1500 });
+    overlay.tooBig({ to: to(2), packetBytes: 1500 });
     await overlay.close();
     await overlay.close();
     expect(closed).toEqual(['instance', 'port']);
