@@ -88,7 +88,7 @@ export async function askForMany(
     await sendFrames(
       vnic.where,
       vnic.name,
-      Array.from({ length: many }, (_, i) => frame(mac(1_000_000 + first + i), from)),
+      Array.from({ length: many }, (_, i) => frame(mac(1_000_000 + first + i), from, 'to somebody'.padEnd(60))),
     );
     await waitFor(async () => (await asked()) >= first + many, PATIENCE_MS, `${first + many} lookups of ${overlay}`);
   }

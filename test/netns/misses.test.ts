@@ -105,7 +105,7 @@ onBothDatapaths({ commands: ['ping', 'python3'] })('misses', (datapath) => {
   // With tap they wait in the device; the kernel forwards them meanwhile.
   test('2,000 frames to a known target while overlayd has no turn: none is lost', async () => {
     const pid = ours.daemonPid() ?? 0;
-    await sendFrames(blue, 'vnic0', [frame(mac(77), OURS)]);
+    await sendFrames(blue, 'vnic0', [frame(mac(77), OURS, 'known'.padEnd(60))]);
     const known = async (): Promise<boolean> => (await client.call('overlay.targets', { name: 'overlay0', after: null })).rows.length > 0;
     await waitFor(known, PATIENCE_MS, 'the target to be known');
     const before = await counters(client, 'overlay0');

@@ -9,7 +9,8 @@ import direct from '../../plugins/direct/src/index.ts';
 import files from '../../plugins/files/src/index.ts';
 import vxlan from '../../plugins/vxlan/src/index.ts';
 import { KEYS } from '../../src/core/config/configuration.ts';
-import { MUX_COUNTERS, PORT_COUNTERS } from '../../src/core/engine/counters.ts';
+import { KERNEL_COUNTERS } from '../../src/core/datapath/kernel-counters.ts';
+import { MUX_COUNTERS, PORT_COUNTERS, PUNT_COUNTERS } from '../../src/core/engine/counters.ts';
 import { overheadBytes } from '../../src/core/overlay/mtu.ts';
 import { propertyRows } from '../../src/core/overlay/vnic-properties.ts';
 import { OVERLAY_PROPERTIES, SEARCH_PROPERTY } from '../../src/core/property/generic.ts';
@@ -191,7 +192,7 @@ const liveOf =
 describe('overlay(7)', () => {
   const formatCounters = compileDecap(vxlan.format, vxlan.name).dropReasons;
   // Counted by the overlay itself, outside the engine.
-  const counters = [...PORT_COUNTERS, ...MUX_COUNTERS, ...formatCounters, 'lookup.wrong-destination'];
+  const counters = [...PORT_COUNTERS, ...MUX_COUNTERS, ...PUNT_COUNTERS, ...KERNEL_COUNTERS, ...formatCounters, 'lookup.wrong-destination'];
   const tags = tagsOf(section(overlay, 'Sh COUNTERS'));
 
   it.each(counters)('explains the counter %s once', (counter) => {
@@ -222,7 +223,10 @@ describe('overlay(7)', () => {
     ['mtu', `${limits.MTU.min}-${limits.MTU.max}, ${limits.MTU.default} by default`],
     ['Source ports of one listening address', `${limits.SEND_SOCKETS} of ${limits.SOURCE_PORTS.min}-${limits.SOURCE_PORTS.max}`],
     ['File that a plugin reads', `${limits.MAX_PLUGIN_FILE_BYTES / 2 ** 20} MiB`],
-    ['Frames that wait in the device', `${limits.TAP_QUEUE_FRAMES}`],
+    ['Frames that wait in a TAP', `${limits.TAP_QUEUE_FRAMES}`],
+    ['Rows put in after one look at the socket', `${limits.ROWS_PER_LOOK}`],
+    ['Row put in though frames keep coming', `${limits.ROW_FORCED_MS} ms`],
+    ['Rows of others that are shown', `${limits.MAX_FOREIGN_ROWS}`],
     ['Bytes that wait in the socket', `${limits.SOCKET_BUFFER_BYTES / 2 ** 20} MiB`],
     ['Targets written down after', `${limits.SNAPSHOT_MS / 1000} s`],
     ['Targets verified after a restart', `${(limits.VERIFY_BATCH * 1000) / limits.VERIFY_MS} in a second`],

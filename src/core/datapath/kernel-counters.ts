@@ -4,6 +4,9 @@ import type { LinkStatistics } from '../linux/types.ts';
 /** The link counts packets from their IP header on (include/net/udp_tunnel.h, iptunnel_xmit(); vxlan_rcv()), overlays whole frames. */
 const ETHERNET_BYTES = 14;
 
+/** Counters that only such an overlay has, besides those of the engine. */
+export const KERNEL_COUNTERS = ['rx.refused', 'filter.repaired', 'link.repaired'] as const;
+
 type Counted = Readonly<Record<string, number>>;
 
 /** Frames that the link did not send, by reason. */

@@ -72,7 +72,7 @@ export class KernelPort implements DatapathPort, WatchedLink {
   }
 
   counters(counted: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
-    this.#countUnsent();
+    this.#countUnsent(this.#parts.kernel.fragFails());
     const kernel = countKernel(counted, this.#before, this.#seen.link, this.#unsent);
     return { ...kernel, 'filter.repaired': this.#filterRepairs, 'link.repaired': this.#linkRepairs };
   }
@@ -106,7 +106,7 @@ export class KernelPort implements DatapathPort, WatchedLink {
     return this.#parts.serial.run(() => this.#move(socket));
   }
 
-  look(): void {
+  look(fragFails: number): void {
     if (this.#ended) return;
     const { kernel, log } = this.#parts;
     const { name } = this.#spec;
@@ -119,17 +119,17 @@ export class KernelPort implements DatapathPort, WatchedLink {
         log.warn({ overlay: name }, 'its link was taken down by somebody, and is up again');
       }
       this.#events?.over('device');
-      if (this.#countUnsent()) this.#findNarrow();
+      if (this.#countUnsent(fragFails)) this.#findNarrow();
     } catch (error) {
       this.#events?.trouble('device', `${name} cannot be put right (${messageOf(error)})`);
     }
   }
 
   /** True when something did not fit since the last time. */
-  #countUnsent(): boolean {
+  #countUnsent(fragFails: number): boolean {
     const { kernel } = this.#parts;
     const before = this.#seen;
-    this.#seen = { link: kernel.statistics(this.linkIndex), fragFails: kernel.fragFails() };
+    this.#seen = { link: kernel.statistics(this.linkIndex), fragFails };
     const { tooBig, dropped } = unsentSince(before.link, this.#seen.link, this.#seen.fragFails - before.fragFails);
     this.#unsent = { tooBig: this.#unsent.tooBig + tooBig, dropped: this.#unsent.dropped + dropped };
     this.#isNarrow ||= tooBig > 0;

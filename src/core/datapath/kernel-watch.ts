@@ -3,7 +3,7 @@ import { messageOf, OverlayError } from '@overlayadm/api';
 import type { EngineLink } from '../engine/messages.ts';
 import type { KernelNetwork } from '../linux/types.ts';
 import type { Clock, Timer } from '../util/clock.ts';
-import { KERNEL_WATCH_MS, UNDERLAY_POLL_MS } from '../util/limits.ts';
+import { KERNEL_WATCH_MS, MAX_UNDERLAY_POLL_SHARE, UNDERLAY_POLL_MS } from '../util/limits.ts';
 import type { Log } from '../util/log.ts';
 import { Unwind } from '../util/unwind.ts';
 import type { Devices } from './devices.ts';
@@ -11,7 +11,7 @@ import type { Devices } from './devices.ts';
 export interface KernelWatchParts {
   readonly io: Pick<Devices, 'openNetlink' | 'close'>;
   readonly engine: EngineLink;
-  readonly kernel: Pick<KernelNetwork, 'repairFilter'>;
+  readonly kernel: Pick<KernelNetwork, 'repairFilter' | 'fragFails'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly report: (error: unknown) => void;
@@ -20,8 +20,8 @@ export interface KernelWatchParts {
 
 /** An open overlay on a kernel link. */
 export interface WatchedLink {
-  /** Puts right what can be, and tells the overlay's health what cannot. Never throws. */
-  look(): void;
+  /** Puts right what can be, and tells the overlay's health what cannot. `fragFails`: KernelNetwork.fragFails() of now. Never throws. */
+  look(fragFails: number): void;
   filterIsBack(): void;
   filterIsMissing(reason: string): void;
 }
@@ -43,6 +43,8 @@ export class KernelWatch {
   #timer: Timer | undefined;
   #isSoon = false;
   #lookedAt = Number.NEGATIVE_INFINITY;
+  /** How long it is not looked again, ms. */
+  #rest = KERNEL_WATCH_MS;
   /** Why the filter is missing. */
   #missing: string | undefined;
 
@@ -96,7 +98,7 @@ export class KernelWatch {
     this.#isSoon = true;
     const { clock } = this.#parts;
     this.#timer?.cancel();
-    this.#plan(Math.max(0, this.#lookedAt + KERNEL_WATCH_MS - clock.now()));
+    this.#plan(Math.max(0, this.#lookedAt + this.#rest - clock.now()));
   }
 
   #plan(ms: number): void {
@@ -104,16 +106,16 @@ export class KernelWatch {
   }
 
   #look(): void {
-    const { clock, log } = this.#parts;
+    const { clock, kernel } = this.#parts;
     this.#isSoon = false;
-    try {
-      this.#lookAtFilter();
-      for (const link of this.#links) link.look();
-    } catch (error) {
-      log.error({ error: messageOf(error) }, 'kernel links cannot be looked after');
-    }
+    const began = clock.now();
+    this.#lookAtFilter();
+    const fragFails = kernel.fragFails();
+    for (const link of this.#links) link.look(fragFails);
     this.#lookedAt = clock.now();
-    if (this.#ears !== undefined) this.#plan(UNDERLAY_POLL_MS);
+    // Many links take their time, and meanwhile overlayd does nothing else.
+    this.#rest = Math.max(KERNEL_WATCH_MS, (this.#lookedAt - began) / MAX_UNDERLAY_POLL_SHARE);
+    if (this.#ears !== undefined) this.#plan(Math.max(UNDERLAY_POLL_MS, this.#rest));
   }
 
   #lookAtFilter(): void {

@@ -97,11 +97,12 @@ export class KernelDriver implements DatapathDriver {
     unwind.add(async () => void (await engine.call({ op: 'closePort', port: id })));
     await this.#raise(spec);
     await this.#watch.start();
-    unwind.keep();
     const known = joined(restore?.targets ?? NOTHING, rows?.records ?? NOTHING);
     const facts = { id, linkIndex: link.index, adopted: before !== undefined, known };
     const linkOf = (to: DatapathSpec, at: OpenMux): KernelLink => this.#kernelLink(to, at, link.index);
-    return new KernelPort({ ...this.#parts, muxes: this.#muxes, watch: this.#watch, serial: this.#serial, linkOf }, spec, mux, facts);
+    const port = new KernelPort({ ...this.#parts, muxes: this.#muxes, watch: this.#watch, serial: this.#serial, linkOf }, spec, mux, facts);
+    unwind.keep();
+    return port;
   }
 
   /** One that is there goes on forwarding meanwhile. */

@@ -60,8 +60,11 @@ export const PORT_COUNTERS = [
 ] as const;
 export type PortCounter = (typeof PORT_COUNTERS)[number];
 
+/** Counted outside of the engine, and no frames. */
+const NO_FRAMES: readonly string[] = ['lookup.wrong-destination', 'filter.repaired', 'link.repaired'];
+
 /** Does the counter of this name count frames that were dropped? Those of a mux and of a format all do. */
-export const isDrop = (name: string): boolean => !NO_DROPS.some((counter) => counter === name) && name !== 'lookup.wrong-destination';
+export const isDrop = (name: string): boolean => !NO_DROPS.some((counter) => counter === name) && !NO_FRAMES.includes(name);
 
 /** Drops of a mux that belong to no overlay; those of the format (`vxlan.i-flag-clear`) come behind. */
 export const MUX_COUNTERS = ['mux.truncated', 'mux.unknown-vnetid'] as const;

@@ -23,27 +23,39 @@
 //   overlayadm (src/commands, core/cli)    parses, calls overlayd over a Unix socket (core/rpc), prints. Starts overlayd.
 //   overlayd, main thread (core/daemon)    overlays, properties, health, proxies, kernel links. Never sees a frame that
 //                                          has a known target. Nothing in it blocks.
-//   overlayd, engine thread (core/engine)  every frame. TypeScript decides, the addon (native/) moves bytes, a batch at a
-//                                          time. Its JavaScript event loop never turns.
+//   overlayd, engine thread (core/engine)  every frame that the kernel does not forward by itself. TypeScript decides, the addon
+//                                          (native/) moves bytes, a batch at a time. Its JavaScript event loop never turns.
 //   plugin hosts (core/varpd)              one process without rights per plugin package in use. They may crash, hang and
 //                                          lie; core/lookup is overlayd's side of them.
 //
 //      VNIC      VNIC                                                            plugin host: files, yours, ...
 //       |         |                  overlayd                                             ^   | answers
 //   ----+---------+----       +------------------------------------------------+   asks   |   v
-//      overlay0 (TAP) <=====> | engine <--- lookups / answers ---> main thread | <====================>
+//      overlay0       <=====> | engine <--- lookups / answers ---> main thread | <====================>
 //   ------------------        +--------^---------------------------------------+
-//                                      | datagrams of the mux             ^ starts, holds descriptors
-//                                  underlay                            keeper, or systemd
+//     | a kernel link sends            | what the engine sends            ^ starts, holds descriptors
+//     | what it has a row for      underlay                            keeper, or systemd
 //
-// A FRAME OUT. A VNIC sends; what no VNIC of this host has as its address comes out of the TAP. The engine looks up the
+// TWO DATA PATHS, ONE ENGINE (core/datapath). overlay0 is a TAP, and every frame passes the engine; or a vxlan link of the kernel,
+// which forwards known targets alone, at its own speed and also when all of us are dead. To the engine both are a port: same queue,
+// same cache, same proxies. A port of the underlay cannot be had by a kernel link and a socket of ours at once, so the first overlay
+// on (address family, port) decides for the others there (port-claims.ts).
+//
+// A FRAME OUT. A VNIC sends; what no VNIC of this host has as its address comes out of the TAP, or is *punted* by the kernel link,
+// which has no row for it: its fallback row leads to a socket of the engine on loopback. The engine looks up the
 // destination MAC. Known: the compiled header is copied before the frame and it leaves, in one system call with the rest
 // of its batch, from one of SEND_SOCKETS source ports, chosen by the hash of the inner flow. Unknown: the frame waits and
 // its target becomes pending; all misses of a turn go to the main thread as one message, from there to the plugin host
 // as one line. The answer sends everything that waited, in order, and is kept. Refused: what waited is dropped and
 // counted, and for NEGATIVE_TTL_MS the target is not asked for again.
 //
-// A FRAME IN. The mux takes a batch of datagrams, checks each against the format, finds the overlay by vnetid and writes
+// A KERNEL LINK'S ROWS mirror the cache (engine/row-mirror.ts), never the other way round. A row is put in when its target is known
+// and what waited is sent, at a moment when nothing is punted: the punt socket is read until it is empty, and a few rows go in right
+// after that (engine/kernel-rows.ts), so that what the kernel then sends overtakes nothing. A row that goes or changes by somebody's
+// hand is put back; one that appears by somebody's hand is theirs. Rows carry a mark (NTF_EXT_LEARNED): those that outlived overlayd
+// are targets again without being written, and are asked for once more like all that is known from before.
+//
+// A FRAME IN. A kernel link takes what is for its vnetid, behind a filter that drops what is not for its listen address. Else the mux takes a batch of datagrams, checks each against the format, finds the overlay by vnetid and writes
 // the inner frame to its TAP, from where macvlan gives it to the VNIC. Nothing is learned from what comes in.
 //
 // A TARGET'S LIFE (engine/target-state.ts has the table, which is tested state by event)
@@ -78,7 +90,8 @@
 // So an overlayd that is started again (restore.ts) takes its descriptors back, fills the cache before it reads the first frame,
 // and forwards; frames have waited in device and socket meanwhile. Lookup instances come when their plugins can, and what was
 // known from before is then asked for once more, slowly (verify.ts). What cannot be had is kept, shown as degraded with the
-// reason, and tried again. After a reboot "overlayadm up-overlay" does the same from what is saved.
+// reason, and tried again. After a reboot "overlayadm up-overlay" does the same from what is saved. A kernel link and its filter need
+// nobody who holds them: they go on, and an overlayd that comes takes them as they are.
 //
 // DEGRADED IS NOT DOWN. Trouble of a plugin, a wrong answer, a path that is too narrow: the overlay is degraded, with the
 // reason, and goes on forwarding what it knows. Links and cache are never touched by it (illumos: overlay_fm.c). Nor are
@@ -86,8 +99,9 @@
 //
 // WHEN SOMETHING DIES. A plugin host: its requests are kept and asked again, known targets are forwarded meanwhile. The
 // engine: overlayd exits, it never runs without. overlayd: whoever holds its descriptors starts it again; links, addresses,
-// routes and neighbours stay as they are. overlayd and the holder: links stay, without carrier, until it is started again. The
-// nftables table of the isolation goes with overlayd, and so does whatever could send a frame into an overlay's link.
+// routes and neighbours stay as they are. overlayd and the holder: kernel links go on with what they know; TAPs stay, without
+// carrier, until it is started again. The nftables table of TAPs is owned by overlayd and goes with it, and so does whatever could
+// send a frame into them; that of kernel links stays with the links, and is put back when somebody flushes it.
 //
 // THE OVERLAY IS NO INTERFACE OF THE HOST. A tenant's ARP, broadcasts and router advertisements must not reach the host
 // whose overlay0 they pass: no ARP, no IPv6, and a table of nftables that drops every packet whose input device is an
