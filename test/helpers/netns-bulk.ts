@@ -6,7 +6,6 @@ import { must, type Running } from './process.ts';
 import { temporaryFolder } from './temporary.ts';
 
 const source = fileURLToPath(new URL('../fixtures/bulk/bulk.cc', import.meta.url));
-/** When nothing has come for so long, what is missing is lost. */
 const IDLE_MS = 6000;
 
 /** Commands that bulk() needs. */
@@ -39,6 +38,8 @@ export interface BulkFrames {
   readonly order?: 'turns' | 'rows';
   readonly perSecond: number;
   readonly bytes?: number;
+  /** When nothing has come for so long, what is missing is lost. */
+  readonly patienceMs?: number;
 }
 
 export interface Bulk {
@@ -62,7 +63,8 @@ export function targetMac(number: number): string {
 }
 
 export interface RunningBulk {
-  readonly sender: Running;
+  /** Are there frames still to be sent? */
+  isSending(): boolean;
   readonly result: Promise<Bulk>;
 }
 
@@ -71,13 +73,13 @@ let runs = 0;
 /** Starts to send when the receiver listens. */
 export async function startBulk(program: string, from: BulkSender, to: BulkReceiver, frames: BulkFrames): Promise<RunningBulk> {
   const run = String(++runs);
-  const { first, targets, each, order = 'turns', perSecond, bytes = 80 } = frames;
+  const { first, targets, each, order = 'turns', perSecond, bytes = 80, patienceMs = IDLE_MS } = frames;
   const where = 'link' in to ? ['link', to.link, '0'] : ['udp', to.address, String(to.port)];
-  const receiver = to.at.start(program, ['take', ...where, run, String(targets), String(each), String(IDLE_MS)]);
+  const receiver = to.at.start(program, ['take', ...where, run, String(targets), String(each), String(patienceMs)]);
   await receiver.printed('listening');
   const numbers = [first, targets, each].map(String);
   const sender = from.at.start(program, ['send', from.link, from.mac, run, ...numbers, order, String(perSecond), String(bytes)]);
-  return { sender, result: results(sender, receiver) };
+  return { isSending: () => sender.stdout === '', result: results(sender, receiver) };
 }
 
 export const bulk = async (program: string, from: BulkSender, to: BulkReceiver, frames: BulkFrames): Promise<Bulk> =>

@@ -100,8 +100,11 @@ export class SimFdb {
   /** Notifications that are dropped instead of told, as by a socket without room. */
   losing = false;
   readonly #lost = new Set<Uint8Array[]>();
-  /** Messages taken, for tests that count. */
+  /** In one part of a table that is read: as many as the kernel has room for (32 KiB). */
+  rowsPerPart = 400;
+  /** Messages taken, and tables read, for tests that count. */
   changes = 0;
+  dumps = 0;
 
   addLink(index: number): void {
     this.#tables.set(index, new Map());
@@ -150,7 +153,14 @@ export class SimFdb {
     if (table === undefined) return;
     for (const row of table.get(mac) ?? []) if (to === undefined) this.#tell(RTM.delNeigh, index, mac, row);
     if (to === undefined) return void table.delete(mac);
-    const row = { to, ours, unusedMs: 0 };
+    this.#replace(table, index, mac, { to, ours, unusedMs: 0 });
+  }
+
+  /** As Linux 6.18 does it (seen with "bridge monitor fdb"): a row without our mark does not get it, and nothing is told of what stays as it was. */
+  #replace(table: Map<number, SimRow[]>, index: number, mac: number, wanted: SimRow): void {
+    const [before] = table.get(mac) ?? [];
+    const row = before?.ours === false ? { ...wanted, ours: false } : wanted;
+    if (before !== undefined && before.to === row.to && before.ours === row.ours) return;
     table.set(mac, [row]);
     this.#tell(RTM.newNeigh, index, mac, row);
   }
@@ -176,7 +186,17 @@ export class SimFdb {
   }
 
   #dump({ link, sequence }: Request, queue: Uint8Array[]): void {
-    for (const [mac, rows] of this.#tables.get(link) ?? []) for (const row of rows) queue.push(rowMessage(RTM.newNeigh, sequence, link, mac, row));
+    this.dumps++;
+    let part: Uint8Array[] = [];
+    const finish = (): void => {
+      if (part.length > 0) queue.push(Uint8Array.from(Buffer.concat(part)));
+      part = [];
+    };
+    for (const [mac, rows] of this.#tables.get(link) ?? []) {
+      for (const row of rows) part.push(rowMessage(RTM.newNeigh, sequence, link, mac, row));
+      if (part.length >= this.rowsPerPart) finish();
+    }
+    finish();
     queue.push(message(3, sequence, new Uint8Array(4)));
   }
 
@@ -195,10 +215,11 @@ export class SimFdb {
     }
     if (before.length === 0 && table.size >= this.most) return ENOSPC;
     const row = { to: to ?? 'drop', ours, unusedMs: 0 };
-    const isAppend = (flags & FLAG.append) !== 0;
-    if (isAppend && before.some((known) => known.to === row.to)) return 0;
-    table.set(mac, isAppend ? [...before, row] : [row]);
-    this.#tell(RTM.newNeigh, link, mac, row);
+    if ((flags & FLAG.append) === 0) this.#replace(table, link, mac, row);
+    else if (!before.some((known) => known.to === row.to)) {
+      table.set(mac, [...before, row]);
+      this.#tell(RTM.newNeigh, link, mac, row);
+    }
     return 0;
   }
 

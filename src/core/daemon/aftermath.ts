@@ -84,6 +84,15 @@ function tryDelete(log: Log, link: string, act: () => void): void {
   }
 }
 
+/** Without the rights to look for a filter of before there is no overlay to be made either, and a command is told so. */
+export function sweepFilter({ kernel, log }: { readonly kernel: Pick<KernelNetwork, 'sweepFilter'> } & Pick<SweepParts, 'log'>): void {
+  try {
+    kernel.sweepFilter();
+  } catch (error) {
+    log.warn({ error: messageOf(error) }, 'what is left of the filter of kernel links cannot be taken away');
+  }
+}
+
 /** What is left of an overlay that could not be restored and is deleted. */
 export function discardOverlay(
   { kernel, store, log }: { readonly kernel: Pick<KernelNetwork, 'deleteOverlayLink'> } & Pick<SweepParts, 'store' | 'log'>,

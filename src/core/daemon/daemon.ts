@@ -25,7 +25,7 @@ import { STATUS_MS } from '../util/limits.ts';
 import type { Log } from '../util/log.ts';
 import { Unwind } from '../util/unwind.ts';
 import { checkFormat, compileHeader } from '../wire/header-format.ts';
-import { discardOverlay, sweepLeftovers, Verifications } from './aftermath.ts';
+import { discardOverlay, sweepFilter, sweepLeftovers, Verifications } from './aftermath.ts';
 import type { StartEngine } from './engine-thread.ts';
 import { frameDoor } from './frames.ts';
 import { makeHandlers } from './handlers.ts';
@@ -127,7 +127,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   for (const driver of drivers) await driver.ready();
   sweepLeftovers({ kernel, store, records, log, isIncomplete: isIncomplete(overlays, records) });
   // Links of overlays that could not be restored yet go on forwarding behind their filter.
-  if (!isIncomplete(overlays, records)) kernel.sweepFilter();
+  if (!isIncomplete(overlays, records)) sweepFilter({ kernel, log });
   snapshots.start();
   const refresh = (): Promise<void> => refreshProperties({ hosts, records, log }, overlays.all());
   const gid = groupId(READERS);

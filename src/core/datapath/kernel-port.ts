@@ -150,9 +150,11 @@ export class KernelPort implements DatapathPort, WatchedLink {
     const { kernel } = this.#parts;
     const { mtu, header, carriesVlanTag, socket, point } = this.#spec;
     for (const to of point === undefined ? destinations : [point]) {
-      const largest = mtu + (to.family === 4 ? 28 : 48) + header.length + 14 + (carriesVlanTag ? 4 : 0);
+      const plain = mtu + (to.family === 4 ? 28 : 48) + header.length + 14;
+      const largest = plain + (carriesVlanTag ? 4 : 0);
       const path = kernel.mtuTo(socket.listenIp, ipFromBytes(to.ip));
-      if (path !== undefined && path < largest) return this.#events?.tooBig(to, largest);
+      // What fits without a tag had one.
+      if (path !== undefined && path < largest) return this.#events?.tooBig(to, path < plain ? plain : largest);
     }
   }
 

@@ -1,9 +1,10 @@
 // Looks after kernel links and their filter: what somebody takes down or flushes is put back, what cannot be is told.
+import { setImmediate as turn } from 'node:timers/promises';
 import { messageOf, OverlayError } from '@overlayadm/api';
 import type { EngineLink } from '../engine/messages.ts';
 import type { KernelNetwork } from '../linux/types.ts';
 import type { Clock, Timer } from '../util/clock.ts';
-import { KERNEL_WATCH_MS, MAX_UNDERLAY_POLL_SHARE, UNDERLAY_POLL_MS } from '../util/limits.ts';
+import { KERNEL_WATCH_MS, LIST_SLICE_MS, MAX_UNDERLAY_POLL_SHARE, UNDERLAY_POLL_MS } from '../util/limits.ts';
 import type { Log } from '../util/log.ts';
 import { Unwind } from '../util/unwind.ts';
 import type { Devices } from './devices.ts';
@@ -42,6 +43,7 @@ export class KernelWatch {
   #ears: Ears | undefined;
   #timer: Timer | undefined;
   #isSoon = false;
+  #isLooking = false;
   #lookedAt = Number.NEGATIVE_INFINITY;
   /** How long it is not looked again, ms. */
   #rest = KERNEL_WATCH_MS;
@@ -96,26 +98,36 @@ export class KernelWatch {
   noticed(): void {
     if (this.#ears === undefined || this.#isSoon) return;
     this.#isSoon = true;
-    const { clock } = this.#parts;
     this.#timer?.cancel();
-    this.#plan(Math.max(0, this.#lookedAt + this.#rest - clock.now()));
+    if (!this.#isLooking) this.#plan(Math.max(0, this.#lookedAt + this.#rest - this.#parts.clock.now()));
   }
 
   #plan(ms: number): void {
-    this.#timer = this.#parts.clock.after(ms, () => this.#look());
+    this.#timer = this.#parts.clock.after(ms, () => void this.#look());
   }
 
-  #look(): void {
+  /** Many links take their time: they are looked at in slices, and then for a while not. */
+  async #look(): Promise<void> {
     const { clock, kernel } = this.#parts;
     this.#isSoon = false;
+    this.#isLooking = true;
     const began = clock.now();
     this.#lookAtFilter();
     const fragFails = kernel.fragFails();
-    for (const link of this.#links) link.look(fragFails);
+    let sliceBegan = clock.now();
+    let waited = 0;
+    for (const link of [...this.#links]) {
+      link.look(fragFails);
+      const now = clock.now();
+      if (now - sliceBegan < LIST_SLICE_MS) continue;
+      await turn();
+      sliceBegan = clock.now();
+      waited += sliceBegan - now;
+    }
+    this.#isLooking = false;
     this.#lookedAt = clock.now();
-    // Many links take their time, and meanwhile overlayd does nothing else.
-    this.#rest = Math.max(KERNEL_WATCH_MS, (this.#lookedAt - began) / MAX_UNDERLAY_POLL_SHARE);
-    if (this.#ears !== undefined) this.#plan(Math.max(UNDERLAY_POLL_MS, this.#rest));
+    this.#rest = Math.max(KERNEL_WATCH_MS, (this.#lookedAt - began - waited) / MAX_UNDERLAY_POLL_SHARE);
+    if (this.#ears !== undefined) this.#plan(this.#isSoon ? this.#rest : Math.max(UNDERLAY_POLL_MS, this.#rest));
   }
 
   #lookAtFilter(): void {

@@ -215,6 +215,8 @@ export class Engine {
         return;
       case 'setPoint':
         return this.#setPoint(port, message.point);
+      case 'reportAgain':
+        return port.mirror?.reportAgain();
       case 'movePort':
         return this.#open(message.call, () => this.#movePort(port, message.mux, message.kernel));
     }

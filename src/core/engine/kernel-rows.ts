@@ -9,6 +9,8 @@ import { NO_ENTRY, type RowMirror } from './row-mirror.ts';
 const NETLINK_ROUTE = 0;
 const GROUP_NEIGH = 3;
 const ENOENT = 2;
+/** Another table is still being given. */
+const EBUSY = 16;
 /** A row that was somebody else's is taken away before it is written. */
 const MESSAGES_PER_LOOK = 2 * ROWS_PER_LOOK;
 
@@ -50,7 +52,8 @@ export class KernelRows {
   #sockets: Sockets | undefined;
   /** Links whose tables are to be read, one after the other. */
   readonly #toRead = new Set<number>();
-  #reading: number | undefined;
+  /** Also when it was closed meanwhile: the kernel gives one table after the other. */
+  #reading: RowPort | undefined;
   #readSequence = 0;
   #interrupted = false;
   /** Some notifications were not delivered. */
@@ -67,6 +70,7 @@ export class KernelRows {
 
   /** Has something to do without a frame coming? */
   get isBusy(): boolean {
+    if (this.#unsettled) return true;
     for (const { mirror, isRead } of this.#ports.values())
       if (mirror.changes > 0 || (mirror.fresh > 0 && isRead) || mirror.isFallbackMissing) return true;
     return false;
@@ -89,7 +93,6 @@ export class KernelRows {
     this.#ports.delete(link.index);
     this.#toRead.delete(link.index);
     this.#asked.delete(link.index);
-    if (this.#reading === link.index) this.#reading = undefined;
   }
 
   /** The link's fallback, or its own socket, is another one from now on. @throws Error with what the kernel refused */
@@ -110,6 +113,8 @@ export class KernelRows {
 
   /** Once a turn: what has changed is written, each link for a bounded time. */
   turn(): void {
+    // There may be no more of them, and then nothing wakes us.
+    if (this.#unsettled) this.#takeNotices();
     for (const port of this.#ports.values()) {
       if (port.mirror.isFallbackMissing) this.#putBackFallback(port.mirror);
       this.#writeChanges(port.mirror);
@@ -146,7 +151,8 @@ export class KernelRows {
   #putBackFallback(mirror: RowMirror): void {
     this.#messages.clear();
     mirror.writeFallback(this.#messages);
-    this.#send();
+    const refused = this.#send();
+    if (refused !== 0) mirror.refuseFallback(refused);
   }
 
   /** Rows that are there: no frame is on its way through the engine that could be overtaken. */
@@ -192,8 +198,10 @@ export class KernelRows {
     let first = 0;
     try {
       io.netlinkSend(requests, this.#messages.bytes);
-      for (let length = io.netlinkReceive(requests, this.#reader.bytes); length > 0; length = io.netlinkReceive(requests, this.#reader.bytes))
-        first ||= this.#takeRefusals(length, mirror);
+      for (let length = io.netlinkReceive(requests, this.#reader.bytes); length > 0; length = io.netlinkReceive(requests, this.#reader.bytes)) {
+        const refused = this.#takeRefusals(length, mirror);
+        first ||= refused;
+      }
     } catch (error) {
       // Nothing of it, or not all of it, was taken.
       first = errnoOf(error);
@@ -231,21 +239,21 @@ export class KernelRows {
   #takeNotices(): void {
     for (let reads = 0; reads < ROW_READS_PER_TURN; reads++) {
       const length = this.#receive((this.#sockets as Sockets).notices);
+      if (length === 0) return this.#settle();
+      this.#unsettled = true;
       if (length === undefined) {
         this.#lost = true;
         continue;
       }
-      if (length === 0) return this.#settle();
-      this.#unsettled = true;
       for (let at = 0; this.#reader.read(at, length, this.#view); at = this.#view.next) {
-        if (this.#view.kind === 'row' || this.#view.kind === 'gone') this.#ports.get(this.#view.link)?.mirror.noticed(this.#view);
+        if (this.#view.kind === 'row' || this.#view.kind === 'gone') this.#ports.get(this.#view.link)?.mirror.noticed(this.#view, this.#parts.now());
       }
     }
   }
 
   #settle(): void {
     const now = this.#parts.now();
-    if (this.#unsettled) for (const { mirror } of this.#ports.values()) mirror.settle(now, (high, low) => this.#removeStray(mirror, high, low));
+    if (this.#unsettled) for (const { mirror } of this.#ports.values()) mirror.settle(now, this.#lost, (high, low) => this.#removeStray(mirror, high, low));
     this.#unsettled = false;
     for (const [index, { mirror }] of this.#ports) if (this.#lost || mirror.isOverflown) this.#toRead.add(index);
     this.#lost = false;
@@ -286,13 +294,14 @@ export class KernelRows {
     const port = index === undefined ? undefined : this.#ports.get(index);
     this.#toRead.delete(index as number);
     if (port === undefined) return;
-    this.#reading = index;
+    this.#reading = port;
     this.#interrupted = false;
     port.mirror.beginDump();
     try {
       this.#parts.io.netlinkSend((this.#sockets as Sockets).tables, dumpRequest(index as number, ++this.#readSequence));
     } catch {
       this.#reading = undefined;
+      this.#toRead.add(index as number);
     }
   }
 
@@ -312,10 +321,10 @@ export class KernelRows {
   /** False when the table is complete, or cannot be had. */
   #takePart(): boolean {
     const view = this.#view;
-    const mirror = this.#ports.get(this.#reading ?? -1)?.mirror;
-    if (view.sequence !== this.#readSequence || mirror === undefined) return true;
-    this.#interrupted ||= view.interrupted;
-    if (view.kind === 'row') mirror.dumped(view, USAGE_MS, this.#parts.now(), (high, low) => this.#removeStray(mirror, high, low));
+    if (view.sequence !== this.#readSequence || this.#reading === undefined) return true;
+    this.#interrupted ||= view.interrupted || (view.kind === 'refused' && view.errno === EBUSY);
+    const mirror = this.#isOpen(this.#reading) ? this.#reading.mirror : undefined;
+    if (view.kind === 'row') mirror?.dumped(view, USAGE_MS, this.#parts.now(), (high, low) => this.#removeStray(mirror, high, low));
     else if (view.kind === 'done' || view.kind === 'refused') {
       this.#endReading(view.kind === 'done');
       return false;
@@ -324,13 +333,16 @@ export class KernelRows {
   }
 
   #endReading(complete: boolean): void {
-    const index = this.#reading;
+    const port = this.#reading;
     this.#reading = undefined;
-    const port = index === undefined ? undefined : this.#ports.get(index);
-    if (port === undefined) return;
+    if (port === undefined || !this.#isOpen(port)) return;
     // A row that was moved while the table was read may be missing in what was read: it is read once more.
-    if (this.#interrupted) this.#toRead.add(index as number);
+    if (this.#interrupted) this.#toRead.add(port.mirror.link.index);
     else if (complete) port.mirror.endDump(this.#parts.now());
+  }
+
+  #isOpen(port: RowPort): boolean {
+    return this.#ports.get(port.mirror.link.index) === port;
   }
 }
 

@@ -139,6 +139,8 @@ export type ToEngine =
   | { readonly op: 'holdMux'; readonly call: number; readonly mux: number }
   /** The one destination of point mode is another one from now on. */
   | { readonly op: 'setPoint'; readonly port: number; readonly point: WireDestination }
+  /** What was reported of the table of its link, and still holds, is reported once more: only now is there somebody who is told. */
+  | { readonly op: 'reportAgain'; readonly port: number }
   /** Sends and receives through another mux from now on; what waits in the old one is sent first. */
   | { readonly op: 'movePort'; readonly call: number; readonly port: number; readonly mux: number; readonly kernel?: KernelLink }
   /** Says `notice` whenever there is something to read from this netlink socket of the daemon, until `unwatch`. */

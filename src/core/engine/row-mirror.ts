@@ -51,8 +51,11 @@ export class RowMirror {
   #strange = new Map<number, Strange>();
   #foreignTold = '[]';
   #isFallbackMissing = false;
+  #isFallbackRefused = false;
   #overflown = false;
   #dumping: Map<number, Strange> | undefined;
+  /** What was noticed of rows of others since the dump began, undefined for those that went: the dump may be older. */
+  #noticedSince = new Map<number, Strange | undefined>();
   #fallbackSeen = false;
   #installed = 0;
   #manyTold = false;
@@ -139,11 +142,21 @@ export class RowMirror {
 
   /** The kernel did not take the row of this entry. */
   refuse(entry: number, errno: number): void {
+    this.#countRefused(errno);
+    this.#unmark(entry);
+    if (!isWanted(this.#host.cache.table.state[entry] as number)) this.#host.cache.forget(entry);
+  }
+
+  /** The kernel did not take back the row for unknown targets. */
+  refuseFallback(errno: number): void {
+    this.#isFallbackRefused = true;
+    this.#countRefused(errno);
+  }
+
+  #countRefused(errno: number): void {
     this.#refused++;
     this.#host.counters.count('row.refused');
-    this.#unmark(entry);
     if (this.#refused === 1) this.#host.outbox.post({ op: 'rowsRefused', port: this.#host.id, errno });
-    if (!isWanted(this.#host.cache.table.state[entry] as number)) this.#host.cache.forget(entry);
   }
 
   /** So many rows were put in although frames kept coming. */
@@ -151,11 +164,26 @@ export class RowMirror {
     this.#host.counters.count('row.forced', rows);
   }
 
+  /** Until now there was nobody to tell. */
+  reportAgain(): void {
+    this.#foreignTold = '[]';
+    this.#tellForeign();
+    this.#manyTold = false;
+    this.#tellMany();
+  }
+
   /** Those that were refused are tried once more. */
   retry(now: number): void {
     if (this.#refused === 0) return;
     this.#refused = 0;
+    this.#isFallbackMissing ||= this.#isFallbackRefused;
+    this.#isFallbackRefused = false;
     this.#host.outbox.post({ op: 'rowsRefused', port: this.#host.id, errno: 0 });
+    this.#addMissing(now);
+  }
+
+  /** Targets without a row: refused ones, and those that were held back because of a row of somebody else, which may have gone. */
+  #addMissing(now: number): void {
     const { table } = this.#host.cache;
     table.each((entry) => {
       if (isWanted(table.state[entry] as number) && ((table.row[entry] as number) & (ROW.installed | ROW.queued)) === 0) this.changed(entry, now);
@@ -163,13 +191,18 @@ export class RowMirror {
   }
 
   /** One notification. */
-  noticed(view: RowView): void {
-    if (view.high === 0 && view.low === 0) return this.#noticedFallback(view);
+  noticed(view: RowView, now: number): void {
+    if (view.high === 0 && view.low === 0) return this.#noticedFallback(view, now);
     const { table } = this.#host.cache;
     const entry = table.find(view.high, view.low);
     const marks = entry < 0 ? 0 : (table.row[entry] as number);
-    if ((marks & ROW.queued) !== 0) return;
-    if ((marks & ROW.installed) === 0) return this.#noticedStrange(view);
+    if ((marks & ROW.queued) !== 0 && !this.#isHeldBack(view, marks)) {
+      // What is written to a row of theirs stays theirs.
+      const isTaken = view.kind === 'row' && !(view.ours && (marks & ROW.installed) !== 0);
+      table.row[entry] = isTaken ? marks | ROW.taken : marks & ~ROW.taken;
+      return;
+    }
+    if ((marks & ROW.installed) === 0) return this.#noticedStrange(view, now);
     if (view.kind === 'row' && view.ours && this.#matches(entry, view)) table.row[entry] = marks & ~ROW.dirty;
     else if ((marks & ROW.dirty) === 0) {
       table.row[entry] = marks | ROW.dirty;
@@ -177,15 +210,26 @@ export class RowMirror {
     }
   }
 
-  /** All notifications have been read: what is not as it should be then is put back. `stray`: takes MACs of rows of ours that should not be there. */
-  settle(now: number, stray: (high: number, low: number) => void): void {
+  /**
+   * All notifications have been read: what is not as it should be then is put back. When some were lost, the last one of a MAC address may be
+   * among them, and the reading of the table that follows decides. `stray`: takes MACs of rows of ours that should not be there.
+   */
+  settle(now: number, lost: boolean, stray: (high: number, low: number) => void): void {
     const { table } = this.#host.cache;
-    for (const entry of this.#dirty) if (((table.row[entry] as number) & ROW.dirty) !== 0) this.#repair(entry, now);
+    for (const entry of this.#dirty) {
+      if (((table.row[entry] as number) & ROW.dirty) === 0) continue;
+      if (lost) table.row[entry] = (table.row[entry] as number) & ~ROW.dirty;
+      else this.#repair(entry, now);
+    }
     this.#dirty = [];
     for (const [mac, { ours }] of this.#strange) {
       if (!ours) continue;
       this.#strange.delete(mac);
-      stray(Math.floor(mac / 0x1_0000_0000), mac | 0);
+      const [high, low] = [Math.floor(mac / 0x1_0000_0000), mac | 0];
+      const entry = table.find(high, low);
+      // By now it is the row of a target.
+      if (entry >= 0 && ((table.row[entry] as number) & (ROW.installed | ROW.queued)) !== 0) continue;
+      if (!lost) stray(high, low);
     }
     this.#tellForeign();
   }
@@ -193,6 +237,7 @@ export class RowMirror {
   beginDump(): void {
     this.#overflown = false;
     this.#dumping = new Map();
+    this.#noticedSince.clear();
     this.#fallbackSeen = false;
     const { table } = this.#host.cache;
     table.eachRow((entry) => {
@@ -210,11 +255,17 @@ export class RowMirror {
     const { table } = this.#host.cache;
     const entry = table.find(view.high, view.low);
     const marks = entry < 0 ? 0 : (table.row[entry] as number);
-    // What was written since the dump began may not be in it, or as it was before.
-    if ((marks & (ROW.queued | ROW.seen)) !== 0) return;
+    if ((marks & (ROW.queued | ROW.seen)) !== 0 && !this.#isHeldBack(view, marks)) {
+      // What was written since the dump began may not be in it, or as it was before. But a row of theirs stays theirs by being written.
+      if (!view.ours && (marks & ROW.queued) !== 0) table.row[entry] = marks | ROW.taken;
+      else if (!view.ours) this.#repair(entry, now);
+      return;
+    }
     if ((marks & ROW.installed) === 0) {
+      const mac = macOf(view.high, view.low);
+      if (this.#noticedSince.has(mac)) return;
       if (view.ours) stray(view.high, view.low);
-      else this.#dumping?.set(macOf(view.high, view.low), { ours: false, row: foreignRow(view) });
+      else this.#dumping?.set(mac, { ours: false, row: foreignRow(view) });
       return;
     }
     table.row[entry] = marks | ROW.seen;
@@ -227,10 +278,27 @@ export class RowMirror {
     table.eachRow((entry) => {
       if (((table.row[entry] as number) & (ROW.installed | ROW.queued | ROW.seen)) === ROW.installed) this.#repair(entry, now);
     });
-    if (this.#dumping !== undefined) this.#strange = this.#dumping;
+    if (this.#dumping !== undefined) this.#strange = this.#withNoticed(this.#dumping);
     this.#dumping = undefined;
+    this.#noticedSince.clear();
+    this.#addMissing(now);
     if (!this.#fallbackSeen) this.#missFallback();
     this.#tellForeign();
+  }
+
+  /** Rows of others as they are now. Those with our mark that were noticed and are still to be looked at stay. */
+  #withNoticed(dumped: Map<number, Strange>): Map<number, Strange> {
+    for (const [mac, strange] of this.#strange) if (strange.ours) dumped.set(mac, strange);
+    for (const [mac, strange] of this.#noticedSince) {
+      if (strange === undefined) dumped.delete(mac);
+      else dumped.set(mac, strange);
+    }
+    return dumped;
+  }
+
+  /** A target whose row is somebody else's, from before it was one. */
+  #isHeldBack({ high, low }: Pick<RowView, 'high' | 'low'>, marks: number): boolean {
+    return (marks & ROW.installed) === 0 && this.#strange.get(macOf(high, low))?.ours === false;
   }
 
   #write(entry: number, into: RowMessages): number {
@@ -240,16 +308,14 @@ export class RowMirror {
     table.row[entry] = (table.row[entry] as number) & ~(ROW.queued | ROW.dirty);
     const [high, low] = [table.high[entry] as number, table.low[entry] as number];
     if (!wanted) {
-      table.row[entry] = (table.row[entry] as number) & ~ROW.taken;
-      if (installed) {
-        into.add('remove', this.#link.index, high, low, undefined);
-        this.#host.counters.count('row.removed');
-        this.#unmark(entry);
-      }
+      // What somebody has made of it goes too.
+      if (installed || ((table.row[entry] as number) & ROW.taken) !== 0) into.add('remove', this.#link.index, high, low, undefined);
+      if (installed) this.#host.counters.count('row.removed');
+      this.#unmark(entry);
       forget(entry);
       return NO_ENTRY;
     }
-    if (!installed && this.#strange.get(macOf(high, low))?.ours === false) return NO_ENTRY;
+    if (this.#isHeldBack({ high, low }, table.row[entry] as number)) return NO_ENTRY;
     // A row that somebody has made theirs does not become ours again by a change (net/core: flags of such a row stay).
     if (((table.row[entry] as number) & ROW.taken) !== 0) into.add('remove', this.#link.index, high, low, undefined);
     table.row[entry] = (table.row[entry] as number) & ~ROW.taken;
@@ -263,6 +329,10 @@ export class RowMirror {
     const { row } = this.#host.cache.table;
     if (((row[entry] as number) & ROW.installed) === 0) this.#installed++;
     row[entry] = (row[entry] as number) | marks;
+    this.#tellMany();
+  }
+
+  #tellMany(): void {
     const { manyRows = Number.POSITIVE_INFINITY } = this.#link;
     if (this.#manyTold || this.#installed <= manyRows) return;
     this.#manyTold = true;
@@ -283,8 +353,8 @@ export class RowMirror {
     this.changed(entry, now);
   }
 
-  #noticedFallback(view: RowView): void {
-    if (!this.#isFallback(view)) return this.#isOwnHost(view) ? undefined : this.#noticedStrange(view);
+  #noticedFallback(view: RowView, now: number): void {
+    if (!this.#isFallback(view)) return this.#isOwnHost(view) ? undefined : this.#noticedStrange(view, now);
     if (view.kind === 'gone') this.#missFallback();
     else this.#isFallbackMissing = false;
   }
@@ -294,18 +364,24 @@ export class RowMirror {
     this.#host.counters.count('row.repaired');
   }
 
-  #noticedStrange(view: RowView): void {
+  #noticedStrange(view: RowView, now: number): void {
     const mac = macOf(view.high, view.low);
     if (view.kind === 'gone') {
-      this.#dumping?.delete(mac);
+      if (!view.ours) this.#noteForDump(mac, undefined);
       if (!this.#strange.delete(mac)) return;
       const entry = this.#host.cache.table.find(view.high, view.low);
-      if (entry >= 0 && isWanted(this.#host.cache.table.state[entry] as number)) this.changed(entry, 0);
+      if (entry >= 0 && isWanted(this.#host.cache.table.state[entry] as number)) this.changed(entry, now);
       return;
     }
     const strange = { ours: view.ours && mac !== 0, row: foreignRow(view) };
-    if (!view.ours) this.#dumping?.set(mac, strange);
+    if (!strange.ours) this.#noteForDump(mac, strange);
     if (this.#strange.size < MAX_STRANGE_ROWS || this.#strange.has(mac)) this.#strange.set(mac, strange);
+    else this.#overflown = true;
+  }
+
+  #noteForDump(mac: number, strange: Strange | undefined): void {
+    if (this.#dumping === undefined) return;
+    if (this.#noticedSince.size < MAX_STRANGE_ROWS || this.#noticedSince.has(mac)) this.#noticedSince.set(mac, strange);
     else this.#overflown = true;
   }
 

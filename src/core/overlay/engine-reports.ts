@@ -14,7 +14,11 @@ export class EngineReports {
   }
 
   add(overlay: Overlay): void {
-    if (overlay.port !== undefined) this.#byPort.set(overlay.port.id, overlay);
+    const { port } = overlay;
+    if (port === undefined) return;
+    this.#byPort.set(port.id, overlay);
+    // Rows that were there before the overlay have been seen already.
+    if (port.driver === 'kernel') this.#engine.send({ op: 'reportAgain', port: port.id });
   }
 
   /** It has another port now; `before`: the number of the old one. */

@@ -13,7 +13,17 @@ function rig() {
   const kernel = new SimKernel(['192.0.2.1']);
   const reported: unknown[] = [];
   const report = (error: unknown): void => void reported.push(error);
-  const driver = new TapDriver({ io, engine, kernel, store: emptyStore, clock: new FakeClock(), random: Math.random, report, nextId: counting(), claims: new PortClaims() });
+  const driver = new TapDriver({
+    io,
+    engine,
+    kernel,
+    store: emptyStore,
+    clock: new FakeClock(),
+    random: Math.random,
+    report,
+    nextId: counting(),
+    claims: new PortClaims(),
+  });
   return { io, engine, kernel, reported, driver };
 }
 

@@ -144,7 +144,16 @@ describe('ports', () => {
       ...plainLink,
       name: 'vx0',
       kind: 'vxlan',
-      vxlan: { port: 4789, vnetid: 100, local: local === undefined ? undefined : ip(local), external, family: 4, learning: false, localBypass: false, df: true },
+      vxlan: {
+        port: 4789,
+        vnetid: 100,
+        local: local === undefined ? undefined : ip(local),
+        external,
+        family: 4,
+        learning: false,
+        localBypass: false,
+        df: true,
+      },
       ...more,
     });
     expect(vxlanOnPort([plainLink, vxlan({})], 4, 4789)).toBe('kernel vxlan link vx0 (vni 100)');
