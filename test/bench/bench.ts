@@ -1,4 +1,4 @@
-// The order of things: two hosts, the paths between them in turn, then the miss path, then many overlays; tables at the end, nothing left behind.
+// The order of things: two hosts, the paths between them in turn, then the miss path, rows, many overlays; tables at the end, nothing left behind.
 
 import { twoHosts } from '../helpers/netns.ts';
 import { missing } from '../helpers/requirements.ts';
@@ -6,13 +6,14 @@ import { clearUp } from './after-all.ts';
 import { type LookupSetting, measureLookups, TARGETS } from './lookups.ts';
 import { measurePing, measureTcp, measureUdp } from './measure.ts';
 import { type Options, type Part, readOptions, USAGE } from './options.ts';
-import { kernelPath, overlayPath, type Path } from './paths.ts';
+import { HAND_MADE, handMadePath, overlayPath, type Path } from './paths.ts';
 import { load, machine, Samples, significant, table } from './report.ts';
+import { measureRows } from './rows.ts';
 import { measureScale, SCALE_BASELINE } from './scale.ts';
 
 const MIB = 2 ** 20;
-type PathPart = Exclude<Part, 'lookups' | 'scale'>;
-const isOfPath = (part: Part): part is PathPart => part !== 'lookups' && part !== 'scale';
+type PathPart = Exclude<Part, 'lookups' | 'rows' | 'scale'>;
+const isOfPath = (part: Part): part is PathPart => part !== 'lookups' && part !== 'rows' && part !== 'scale';
 const MEASURES: Readonly<Record<PathPart, (path: Path, samples: Samples) => Promise<void>>> = {
   tcp: measureTcp,
   udp: measureUdp,
@@ -25,7 +26,7 @@ const progress = (text: string): void => void (process.stderr.isTTY && process.s
 async function comparePaths({ runs, parts }: Options): Promise<Samples> {
   const hosts = await twoHosts({ v6: false });
   for (const host of hosts) await host.startDaemon();
-  const paths = [await kernelPath(hosts), await overlayPath(hosts)];
+  const paths = [await handMadePath(hosts), await overlayPath(hosts, 'kernel'), await overlayPath(hosts, 'tap')];
   const samples = new Samples();
   for (let run = 0; run < runs; run++) {
     // Whatever else the machine does meets all of them, and none is always the first.
@@ -42,29 +43,45 @@ async function comparePaths({ runs, parts }: Options): Promise<Samples> {
 }
 
 const LOOKUP_SETTINGS: readonly LookupSetting[] = [
-  { search: 'instant', heap: 'default' },
-  { search: 'files', heap: 'default' },
-  { search: 'files', heap: 'small' },
+  { datapath: 'kernel', search: 'instant', heap: 'default' },
+  { datapath: 'tap', search: 'instant', heap: 'default' },
+  { datapath: 'kernel', search: 'files', heap: 'default' },
+  { datapath: 'tap', search: 'files', heap: 'default' },
+  { datapath: 'tap', search: 'files', heap: 'small' },
 ];
 
 async function lookupRow(setting: LookupSetting): Promise<string[]> {
-  progress(`lookups: ${setting.search}, heap ${setting.heap}`);
+  progress(`lookups: ${setting.datapath}, ${setting.search}, heap ${setting.heap}`);
   const { perSecond, answered, residentBytes, drops } = await measureLookups(setting);
-  return [setting.search, setting.heap, significant(perSecond), `${answered} of ${TARGETS}`, significant(residentBytes / MIB), drops];
+  return [
+    setting.datapath,
+    setting.search,
+    setting.heap,
+    significant(perSecond),
+    `${answered} of ${TARGETS}`,
+    significant(residentBytes / MIB),
+    drops,
+  ];
 }
 
 async function runBench(options: Options): Promise<void> {
   console.log(`${machine()}\nload before: ${load()}\n`);
   if (options.parts.some(isOfPath)) {
-    const rows = (await comparePaths(options)).rows('kernel');
+    const rows = (await comparePaths(options)).rows(HAND_MADE);
     progress('');
-    console.log(`${table(['figure', 'path', 'median', 'min', 'max', 'runs', 'to kernel'], rows)}\n`);
+    console.log(`${table(['figure', 'path', 'median', 'min', 'max', 'runs', 'to hand-made'], rows)}\n`);
   }
   if (options.parts.includes('lookups')) {
     const rows: string[][] = [];
     for (const setting of LOOKUP_SETTINGS) rows.push(await lookupRow(setting));
     progress('');
-    console.log(`${table(['lookup', 'heap', 'lookups/s', 'answered', `overlayd grew, MiB for ${TARGETS}`, 'drops'], rows)}\n`);
+    console.log(`${table(['datapath', 'lookup', 'heap', 'lookups/s', 'answered', `overlayd grew, MiB for ${TARGETS}`, 'drops'], rows)}\n`);
+  }
+  if (options.parts.includes('rows')) {
+    const samples = new Samples();
+    await measureRows(options.runs, samples, progress);
+    progress('');
+    console.log(`${table(['rows of a kernel link', 'at', 'median', 'min', 'max', 'runs', 'to 1 target'], samples.rows('1 target'))}\n`);
   }
   if (options.parts.includes('scale')) {
     const samples = new Samples();

@@ -1,7 +1,7 @@
 // The miss path: lookups a second through engine, channel and plugin host, and what the targets that were found take in memory.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type Host, type Namespace, twoHosts } from '../helpers/netns.ts';
+import { type Datapath, type Host, type Namespace, twoHosts } from '../helpers/netns.ts';
 import { control, counters, createOverlay, createVnic, linkPlugin, mappingFile } from '../helpers/netns-overlay.ts';
 import { must } from '../helpers/process.ts';
 import { daemonOf } from './paths.ts';
@@ -39,6 +39,7 @@ export interface LookupFigures {
 }
 
 export interface LookupSetting {
+  readonly datapath: Datapath;
   readonly search: 'instant' | 'files';
   readonly heap: 'default' | 'small';
 }
@@ -77,10 +78,10 @@ async function ask(inside: Namespace, first: number, count: number): Promise<Ask
   return JSON.parse(stdout) as Asked;
 }
 
-const NO_DROPS = /^(tx|rx|lookup\.asked|lookup\.queued|question\.asked)/;
+const NO_DROPS = /^(tx|rx\.[fb]|lookup\.asked|lookup\.queued|question\.asked|punt\.[fbc]|row\.)/;
 
-export async function measureLookups({ search, heap }: LookupSetting): Promise<LookupFigures> {
-  const [host] = await twoHosts({ v6: false });
+export async function measureLookups({ datapath, search, heap }: LookupSetting): Promise<LookupFigures> {
+  const [host] = await twoHosts({ v6: false, datapath });
   const inside = await host.vnicNamespace('asker');
   const properties = searchProperties(host, search);
   await wire(host, inside);

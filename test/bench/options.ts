@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 
 /** What can be asked for with --only. */
-export const PARTS = ['tcp', 'udp', 'ping', 'lookups', 'scale'] as const;
+export const PARTS = ['tcp', 'udp', 'ping', 'lookups', 'rows', 'scale'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface Options {
