@@ -2,7 +2,9 @@
 import { PORT_COUNTERS, type PortCounter } from '../../src/core/engine/counters.ts';
 
 /** What a counter is in the law; `note` counts no frame's end. */
-const ROLES: Readonly<Record<PortCounter, 'sent' | 'not-sent' | 'received' | 'not-received' | 'injected' | 'not-written' | 'segmented' | 'note'>> = {
+const ROLES: Readonly<
+  Record<PortCounter, 'sent' | 'not-sent' | 'received' | 'not-received' | 'injected' | 'not-written' | 'segmented' | 'punted' | 'note'>
+> = {
   'tx.frames': 'sent',
   'tx.bytes': 'note',
   'rx.frames': 'received',
@@ -40,7 +42,7 @@ const ROLES: Readonly<Record<PortCounter, 'sent' | 'not-sent' | 'received' | 'no
   'target.evicted': 'note',
   'tx.injected-bytes': 'note',
   'frame.too-long': 'not-sent',
-  'punt.frames': 'note',
+  'punt.frames': 'punted',
   'punt.bytes': 'note',
   'punt.checksum-completed': 'note',
   'row.installed': 'note',
@@ -61,6 +63,8 @@ export interface Flow {
   /** Frames read from its TAP, and frames that the daemon put into the transmit path. */
   readonly read: number;
   readonly resent: number;
+  /** Frames of its kernel link that had no row there. */
+  readonly punted: number;
   /** Askers of questions that the daemon answered with a frame of its own. */
   readonly answered: number;
   /** Frames that wait for an answer; none after the overlay is closed, they are `lookup.teardown` by then. */
@@ -71,13 +75,15 @@ export interface Flow {
   readonly segments: number;
 }
 
-export const NO_FLOW: Flow = { read: 0, resent: 0, answered: 0, waiting: 0, injected: 0, datagrams: 0, segments: 0 };
+export const NO_FLOW: Flow = { read: 0, resent: 0, punted: 0, answered: 0, waiting: 0, injected: 0, datagrams: 0, segments: 0 };
 
 /** Why the counters of one overlay do not account for what went into it; undefined when they do. */
 export function whyNotConserved(counted: Counted, flow: Flow): string | undefined {
   const negative = Object.entries(counted).find(([, value]) => value < 0);
   if (negative !== undefined) return `counter ${negative[0]} is ${negative[1]}`;
-  const into = flow.read + flow.resent;
+  const punted = sum(counted, 'punted');
+  if (punted !== flow.punted) return `${flow.punted} frames were punted, ${punted} are counted`;
+  const into = flow.read + flow.resent + flow.punted;
   const outOf = sum(counted, 'sent', 'not-sent') + flow.answered + flow.waiting;
   if (into !== outOf) return `${into} frames to send, ${outOf} accounted for: ${JSON.stringify(counted)} ${JSON.stringify(flow)}`;
   const towards = flow.datagrams + flow.injected;

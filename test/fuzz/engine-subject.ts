@@ -2,7 +2,7 @@
 import { FRAME, FRAME_WORDS, SEND, SEND_WORDS } from '@overlayadm/packetio';
 import type { PortSpec } from '../../src/core/engine/messages.ts';
 import { HEADROOM_BYTES } from '../../src/core/util/limits.ts';
-import { EngineRig } from '../helpers/engine-rig.ts';
+import { EngineRig, loopback, PUNT_PORT, to } from '../helpers/engine-rig.ts';
 import type { SimIo } from '../helpers/sim-io.ts';
 import type { Counted } from './conservation.ts';
 import { must } from './door.ts';
@@ -28,8 +28,8 @@ class Watch {
       return count;
     };
     const receive = io.receive.bind(io);
-    io.receive = (fd, arena, table, start, stride, max) => {
-      const count = receive(fd, arena, table, start, stride, max);
+    io.receive = (fd, arena, table, start, stride, max, sources) => {
+      const count = receive(fd, arena, table, start, stride, max, sources);
       this.#begin(arena);
       for (let row = 0; row < count; row++) this.#guard(table, row, row === 0 ? 0 : GUARD_BYTES, 0);
       return count;
@@ -72,6 +72,9 @@ class Watch {
   }
 }
 
+/** Number of the mux to which kernel links punt (EngineRig). */
+const PUNT_MUX = 90;
+
 export interface OpenPort {
   readonly id: number;
   readonly fd: number;
@@ -108,6 +111,26 @@ export class EngineSubject {
     const fd = this.rig.io.openTap({ name: `overlay${id}`, exclusive: true });
     this.rig.call({ op: 'openPort', spec: { ...spec, port: id, tap: fd } });
     return { id, fd, tap: this.rig.io.tap(`overlay${id}`) };
+  }
+
+  /** An engine that has the socket to which kernel links punt. */
+  openPunt(): void {
+    this.rig.openKernel(++this.#last);
+    this.closeKernel(this.#last);
+  }
+
+  /** An overlay on a kernel link that has no row yet; its number. */
+  openKernel(index: number, spec: Omit<PortSpec, 'port' | 'mux' | 'tap' | 'kernel'>): number {
+    const port = ++this.#last;
+    const kernel = { index, fallback: spec.point ?? loopback(PUNT_PORT), own: to(1) };
+    this.rig.io.fdb.addLink(index);
+    this.rig.call({ op: 'openPort', spec: { ...spec, port, mux: PUNT_MUX, kernel } });
+    return port;
+  }
+
+  /** Its last counters. */
+  closeKernel(port: number): Counted {
+    return this.rig.call({ op: 'closePort', port }) as Counted;
   }
 
   /** Its last counters. */

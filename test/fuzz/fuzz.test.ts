@@ -51,6 +51,8 @@ describe('the conservation law', () => {
     expect(whyNotConserved({ 'tx.frames': 2, 'send.failed': 1 }, { ...NO_FLOW, read: 1, resent: 1 })).toMatch(/^2 frames to send, 3/);
     expect(whyNotConserved({ 'rx.frames': 3, 'rx.segmented': 1 }, { ...NO_FLOW, datagrams: 1, segments: 3 })).toBeUndefined();
     expect(whyNotConserved({ 'rx.frames': 3 }, { ...NO_FLOW, datagrams: 4 })).toMatch(/^4 frames to receive, 3 accounted for/);
+    expect(whyNotConserved({ 'punt.frames': 2, 'tx.frames': 1, 'target.drop': 1 }, { ...NO_FLOW, punted: 2 })).toBeUndefined();
+    expect(whyNotConserved({ 'punt.frames': 1, 'tx.frames': 2 }, { ...NO_FLOW, punted: 2 })).toBe('2 frames were punted, 1 are counted');
     expect(whyNotConserved({ 'tx.frames': -1 }, NO_FLOW)).toBe('counter tx.frames is -1');
   });
 });

@@ -100,6 +100,8 @@ export class SimFdb {
   /** Notifications that are dropped instead of told, as by a socket without room. */
   losing = false;
   readonly #lost = new Set<Uint8Array[]>();
+  /** What stands before the rows of a table that is read, by the number of the request; no kernel says it. */
+  beforeDump: (sequence: number) => readonly Uint8Array[] = () => [];
   /** In one part of a table that is read: as many as the kernel has room for (32 KiB). */
   rowsPerPart = 400;
   /** Messages taken, and tables read, for tests that count. */
@@ -169,6 +171,16 @@ export class SimFdb {
     for (const mac of [...(this.#tables.get(index)?.keys() ?? [])]) this.byHand(index, mac, undefined);
   }
 
+  /** Whoever listens hears this; no kernel says it. */
+  notify(bytes: Uint8Array): void {
+    for (const queue of this.#listeners) queue.push(bytes);
+  }
+
+  /** Whoever listens has missed something. */
+  lose(): void {
+    for (const queue of this.#listeners) this.#lost.add(queue);
+  }
+
   /** What a socket sends; its answers go into `queue`. */
   send(bytes: Uint8Array, queue: Uint8Array[]): void {
     for (let at = 0; at + 16 <= bytes.length; ) {
@@ -187,6 +199,7 @@ export class SimFdb {
 
   #dump({ link, sequence }: Request, queue: Uint8Array[]): void {
     this.dumps++;
+    queue.push(...this.beforeDump(sequence));
     let part: Uint8Array[] = [];
     const finish = (): void => {
       if (part.length > 0) queue.push(Uint8Array.from(Buffer.concat(part)));

@@ -32,7 +32,7 @@ interface SimNamespace {
   readonly links: Map<string, LinkInfo>;
 }
 
-const NO_STATISTICS: LinkStatistics = {
+export const NO_STATISTICS: LinkStatistics = {
   rxFrames: 0n,
   txFrames: 0n,
   rxBytes: 0n,
@@ -104,14 +104,14 @@ export class SimKernel implements KernelNetwork {
   }
 
   /** Overlays of a simulation are carried by TAPs. */
-  refuseVxlan = (): string => 'a simulated host has no vxlan';
-  addVxlan = (): never => noVxlan();
-  adoptVxlan = (): never => noVxlan();
-  raiseVxlan = (): never => noVxlan();
-  moveVxlan = (): never => noVxlan();
-  fdbRows = (): never => noVxlan();
+  refuseVxlan: KernelNetwork['refuseVxlan'] = () => 'a simulated host has no vxlan';
+  addVxlan: KernelNetwork['addVxlan'] = () => noVxlan();
+  adoptVxlan: KernelNetwork['adoptVxlan'] = () => noVxlan();
+  raiseVxlan: KernelNetwork['raiseVxlan'] = () => noVxlan();
+  moveVxlan: KernelNetwork['moveVxlan'] = () => noVxlan();
+  fdbRows: KernelNetwork['fdbRows'] = () => noVxlan();
   fragFails = (): number => 0;
-  releaseVxlan = (): void => undefined;
+  releaseVxlan: KernelNetwork['releaseVxlan'] = () => undefined;
   repairFilter = (): boolean => false;
   sweepFilter = (): void => undefined;
 

@@ -5,16 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { daemonsOf, isAlive } from '../../tools/sweep.mjs';
 import { type Host, type Namespace, twoHosts } from '../helpers/netns.ts';
-import {
-  childrenOf,
-  control,
-  controlAfter,
-  counters,
-  createOverlay,
-  createVnic,
-  mappingFile,
-  PATIENCE_MS,
-} from '../helpers/netns-overlay.ts';
+import { childrenOf, control, controlAfter, counters, createOverlay, createVnic, mappingFile, PATIENCE_MS } from '../helpers/netns-overlay.ts';
 import { type Sequence, type SequenceEnd, startSequence } from '../helpers/netns-sequence.ts';
 import { processesIn } from '../helpers/netns-traces.ts';
 import { ping } from '../helpers/netns-traffic.ts';
@@ -82,7 +73,10 @@ skipUnless({ root: true, vxlan: true, commands: ['bridge', 'ping', 'python3'] })
   /** Rows of targets; the one for all others leads to another socket each time. */
   async function rows(host: Host): Promise<readonly string[]> {
     const { stdout } = await host.must('bridge', ['fdb', 'show', 'dev', 'overlay0']);
-    return stdout.split('\n').filter((line) => line !== '' && !line.startsWith('00:00:00:00:00:00')).sort();
+    return stdout
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('00:00:00:00:00:00'))
+      .sort();
   }
 
   /** What becomes of rows of targets from now on. */
@@ -95,7 +89,8 @@ skipUnless({ root: true, vxlan: true, commands: ['bridge', 'ping', 'python3'] })
       return monitor.stdout.includes(marker);
     };
     await waitFor(marked, PATIENCE_MS, 'bridge monitor to listen');
-    return () => monitor.stdout.split('\n').filter((line) => /([0-9a-f]{2}:){5}/.test(line) && !line.includes(marker) && !line.includes('00:00:00:00:00:00'));
+    return () =>
+      monitor.stdout.split('\n').filter((line) => /([0-9a-f]{2}:){5}/.test(line) && !line.includes(marker) && !line.includes('00:00:00:00:00:00'));
   }
 
   const counted = async (host: Host): Promise<Readonly<Record<string, number>>> => {

@@ -3,16 +3,7 @@ import { beforeAll, expect, test } from 'vitest';
 import type { Client } from '../../src/core/rpc/client.ts';
 import { type Host, type Namespace, twoHosts } from '../helpers/netns.ts';
 import { BULK_COMMANDS, type Bulk, type BulkFrames, bulk, bulkText, compileBulk } from '../helpers/netns-bulk.ts';
-import {
-  changes,
-  control,
-  counters,
-  createOverlay,
-  createVnic,
-  kernelPeer,
-  linkPlugin,
-  PATIENCE_MS,
-} from '../helpers/netns-overlay.ts';
+import { changes, control, counters, createOverlay, createVnic, kernelPeer, linkPlugin, PATIENCE_MS } from '../helpers/netns-overlay.ts';
 import { ping } from '../helpers/netns-traffic.ts';
 import { skipUnless } from '../helpers/requirements.ts';
 import { waitFor } from '../helpers/wait.ts';

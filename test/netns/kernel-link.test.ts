@@ -52,7 +52,12 @@ skipUnless({ root: true, vxlan: true, tun: true, commands: ['ping', 'python3', '
   /** What show-overlay says of the data path. */
   async function datapathOf(name: string): Promise<string> {
     const { stdout } = await ours.mustOverlayadm('show-overlay', '-p', '-o', 'property,value', name);
-    return stdout.split('\n').find((line) => line.startsWith('datapath:'))?.slice('datapath:'.length) ?? stdout;
+    return (
+      stdout
+        .split('\n')
+        .find((line) => line.startsWith('datapath:'))
+        ?.slice('datapath:'.length) ?? stdout
+    );
   }
   const remove = (...names: string[]): Promise<unknown> =>
     names.reduce<Promise<unknown>>((before, name) => before.then(() => ours.mustOverlayadm('delete-overlay', name)), Promise.resolve());
@@ -139,27 +144,30 @@ skipUnless({ root: true, vxlan: true, tun: true, commands: ['ping', 'python3', '
   describe('both drivers', () => {
     const OTHER: Record<Datapath, Datapath> = { kernel: 'tap', tap: 'kernel' };
 
-    test.each(['kernel', 'tap'] as const)('a port of a family that is carried by %s: the other driver is refused, auto follows and says why', async (first) => {
-      const port = { 'vxlan/listen_port': 4803 };
-      await createOverlay(ours, { name: 'first0', search: 'files', vnetid: 20, properties: properties({ ...port, datapath: first }) });
-      await createOverlay(ours, { name: 'first1', search: 'files', vnetid: 21, properties: properties({ ...port, datapath: first }) });
-      const other = OTHER[first];
-      for (const listenIp of [ours.v4, SECOND]) {
-        const text = await refused('second0', 22, { ...port, 'vxlan/listen_ip': listenIp, datapath: other });
-        expect(text).toContain(`IPv4 port 4803 is carried by ${first} for first0, first1`);
-        expect(text).toContain('listen_port');
-      }
-      await createOverlay(ours, { name: 'second0', search: 'files', vnetid: 22, properties: properties({ ...port, datapath: 'auto' }) });
-      const text = await datapathOf('second0');
-      if (first === 'kernel') expect(text).toBe('kernel (auto)');
-      else expect(text.replaceAll('\\', '')).toBe('tap (auto; kernel: IPv4 port 4803 is carried by tap for first0, first1)');
-      expect(await datapathOf('first0')).toBe(first);
-      // What was chosen stays chosen, whatever becomes of the others.
-      await remove('first0', 'first1');
-      await ours.killDaemon();
-      expect((await datapathOf('second0')).startsWith(first)).toBe(true);
-      await remove('second0');
-    });
+    test.each(['kernel', 'tap'] as const)(
+      'a port of a family that is carried by %s: the other driver is refused, auto follows and says why',
+      async (first) => {
+        const port = { 'vxlan/listen_port': 4803 };
+        await createOverlay(ours, { name: 'first0', search: 'files', vnetid: 20, properties: properties({ ...port, datapath: first }) });
+        await createOverlay(ours, { name: 'first1', search: 'files', vnetid: 21, properties: properties({ ...port, datapath: first }) });
+        const other = OTHER[first];
+        for (const listenIp of [ours.v4, SECOND]) {
+          const text = await refused('second0', 22, { ...port, 'vxlan/listen_ip': listenIp, datapath: other });
+          expect(text).toContain(`IPv4 port 4803 is carried by ${first} for first0, first1`);
+          expect(text).toContain('listen_port');
+        }
+        await createOverlay(ours, { name: 'second0', search: 'files', vnetid: 22, properties: properties({ ...port, datapath: 'auto' }) });
+        const text = await datapathOf('second0');
+        if (first === 'kernel') expect(text).toBe('kernel (auto)');
+        else expect(text.replaceAll('\\', '')).toBe('tap (auto; kernel: IPv4 port 4803 is carried by tap for first0, first1)');
+        expect(await datapathOf('first0')).toBe(first);
+        // What was chosen stays chosen, whatever becomes of the others.
+        await remove('first0', 'first1');
+        await ours.killDaemon();
+        expect((await datapathOf('second0')).startsWith(first)).toBe(true);
+        await remove('second0');
+      },
+    );
 
     test.each([
       { four: 'kernel', six: 'tap' },
@@ -169,7 +177,12 @@ skipUnless({ root: true, vxlan: true, tun: true, commands: ['ping', 'python3', '
       const map = mappingFile(ours, 'six.json', { [PEER]: { ip: peer.v6, port, arp: '10.31.0.2' } });
       const map4 = mappingFile(ours, 'four.json', { [PEER]: { ip: peer.v4, port, arp: '10.30.0.2' } });
       const listen = { 'vxlan/listen_port': port };
-      await createOverlay(ours, { name: 'four0', search: 'files', vnetid: 30, properties: properties({ ...listen, 'files/config': map4, datapath: four }) });
+      await createOverlay(ours, {
+        name: 'four0',
+        search: 'files',
+        vnetid: 30,
+        properties: properties({ ...listen, 'files/config': map4, datapath: four }),
+      });
       const properties6 = properties({ ...listen, 'vxlan/listen_ip': ours.v6, 'files/config': map, datapath: six });
       await createOverlay(ours, { name: 'six0', search: 'files', vnetid: 31, properties: properties6 });
       const vnic = { mac: OURS, netns: 'families' };

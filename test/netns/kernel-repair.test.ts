@@ -138,7 +138,7 @@ skipUnless({ root: true, vxlan: true, commands: ['bridge', 'nft', 'ss', ...BULK_
     test.each([
       { what: 'deleted', act: () => fdb('del', target, 'dev', 'overlay0', 'dst', peer.v4) },
       { what: 'led elsewhere', act: () => fdb('replace', target, 'dev', 'overlay0', 'dst', ELSEWHERE) },
-      { what: 'made somebody else\'s', act: () => fdb('replace', target, 'dev', 'overlay0', 'dst', peer.v4, 'permanent') },
+      { what: "made somebody else's", act: () => fdb('replace', target, 'dev', 'overlay0', 'dst', peer.v4, 'permanent') },
       { what: 'made one that ages', act: () => fdb('replace', target, 'dev', 'overlay0', 'dst', peer.v4, 'dynamic') },
     ])('the row of a known target is $what by hand: it is put back', async ({ act }) => {
       const before = await rows();

@@ -32,7 +32,7 @@ const directories = directoriesOf({});
 describe('overlayd.service', () => {
   it('has the capabilities of the design and no others', () => {
     const names = one(service, 'Service.CapabilityBoundingSet').split(' ');
-    expect(names).toEqual(['CAP_NET_ADMIN', 'CAP_SYS_ADMIN', 'CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP', 'CAP_KILL']);
+    expect(names).toEqual(['CAP_NET_ADMIN', 'CAP_SYS_ADMIN', 'CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP', 'CAP_KILL', 'CAP_NET_BIND_SERVICE']);
     expect(service.has('Service.AmbientCapabilities')).toBe(false);
   });
 

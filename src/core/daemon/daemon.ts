@@ -94,6 +94,11 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     localAddresses: (name) => vnics.addresses(name),
     isVnic: (name, mac) => vnics.has(name, mac),
   };
+  let hasSwept = false;
+  /** What is left of the filter of kernel links, once all of them are back: others go on forwarding behind theirs. */
+  const sweep = (): void => {
+    if (hasSwept && !isIncomplete(overlays, records)) sweepFilter({ kernel, log });
+  };
   const overlays: Overlays = new Overlays({
     ...opening,
     kernel,
@@ -102,6 +107,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     restored: async (overlay, record, past) => {
       verifications.begin(overlay, past);
       vnics.restore(record);
+      sweep();
     },
     gone: (name) => {
       verifications.end(name);
@@ -111,6 +117,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     discard: (name) => {
       for (const driver of drivers) driver.discard(name, !isIncomplete(overlays, records));
       discardOverlay({ kernel, store, log }, name);
+      sweep();
     },
   });
   const vnics: Vnics = new Vnics({ kernel, log, clock, records, randomBytes: (count) => randomBytes(count), overlay: (name) => overlays.get(name) });
@@ -119,6 +126,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     kernel,
     vnicsAbove: (name, mtu) => vnics.vnicsAbove(name, mtu),
     reopened: (overlay, before) => overlays.reopened(overlay, before),
+    whileRemade: (name, work) => overlays.whileRemade(name, () => vnics.exclusively(work)).finally(() => vnics.remade(name)),
   };
   unwind.add(() => vnics.close());
   unwind.add(() => overlays.close());
@@ -126,8 +134,8 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   await overlays.restore();
   for (const driver of drivers) await driver.ready();
   sweepLeftovers({ kernel, store, records, log, isIncomplete: isIncomplete(overlays, records) });
-  // Links of overlays that could not be restored yet go on forwarding behind their filter.
-  if (!isIncomplete(overlays, records)) sweepFilter({ kernel, log });
+  hasSwept = true;
+  sweep();
   snapshots.start();
   const refresh = (): Promise<void> => refreshProperties({ hosts, records, log }, overlays.all());
   const gid = groupId(READERS);

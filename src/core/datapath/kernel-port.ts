@@ -1,7 +1,7 @@
 // An overlay that is open on a kernel link: what becomes of the link, its filter, its socket and its place in the engine.
-import { ipFromBytes, messageOf, type UnderlaySocket } from '@overlayadm/api';
+import { ipFromBytes, ipScope, messageOf, type UnderlaySocket } from '@overlayadm/api';
 import type { EngineLink, KernelLink, WireDestination } from '../engine/messages.ts';
-import type { KernelNetwork, LinkStatistics } from '../linux/types.ts';
+import type { KernelNetwork, LinkInfo, LinkStatistics } from '../linux/types.ts';
 import type { Log } from '../util/log.ts';
 import type { Serial } from '../util/serial.ts';
 import { Unwind } from '../util/unwind.ts';
@@ -118,7 +118,9 @@ export class KernelPort implements DatapathPort, WatchedLink {
         this.#linkRepairs++;
         log.warn({ overlay: name }, 'its link was taken down by somebody, and is up again');
       }
-      this.#events?.over('device');
+      const changed = whatChanged(link, this.#spec.socket);
+      if (changed === undefined) this.#events?.over('device');
+      else this.#events?.trouble('device', `the link of ${name} was changed by somebody: ${changed}`);
       if (this.#countUnsent(fragFails)) this.#findNarrow();
     } catch (error) {
       this.#events?.trouble('device', `${name} cannot be put right (${messageOf(error)})`);
@@ -210,8 +212,9 @@ export class KernelPort implements DatapathPort, WatchedLink {
   /** Also under another name. */
   #deleteLink(): void {
     const { kernel } = this.#parts;
-    const link = kernel.link(this.#spec.name) ?? kernel.links().find(({ index }) => index === this.linkIndex);
-    if (link?.index === this.linkIndex) kernel.deleteOverlayLink(link.name);
+    const named = kernel.link(this.#spec.name);
+    const link = named?.index === this.linkIndex ? named : kernel.links().find(({ index }) => index === this.linkIndex);
+    if (link !== undefined) kernel.deleteOverlayLink(link.name);
   }
 
   /**
@@ -240,4 +243,14 @@ export class KernelPort implements DatapathPort, WatchedLink {
     if (this.#kept) muxes.keep(mux);
     await muxes.leave(left, vnetid);
   }
+}
+
+/** What "ip link set type vxlan" can do to a link that is up, and forwarding depends on. */
+function whatChanged({ vxlan }: LinkInfo, { listenIp }: UnderlaySocket): string | undefined {
+  if (vxlan === undefined) return undefined;
+  if (vxlan.learning) return 'it learns from what comes in ("nolearning" ends that)';
+  const local = ipScope(listenIp) === 'unspecified' ? undefined : listenIp;
+  return vxlan.local === local
+    ? undefined
+    : `it sends from ${vxlan.local ?? 'any address'} instead of ${listenIp} ("local ${listenIp}" puts it right)`;
 }

@@ -54,7 +54,7 @@ export class KernelWatch {
     this.#parts = parts;
   }
 
-  /** Before the first link is opened: nothing that happens to it is missed. Fine when it has been called before. */
+  /** With the first link that is opened. Fine when it has been called before. */
   async start(): Promise<void> {
     if (this.#ears !== undefined) return;
     const { io, engine, report, nextId } = this.#parts;
@@ -103,6 +103,7 @@ export class KernelWatch {
   }
 
   #plan(ms: number): void {
+    this.#timer?.cancel();
     this.#timer = this.#parts.clock.after(ms, () => void this.#look());
   }
 

@@ -165,7 +165,9 @@ function readRows(rows: readonly FdbRow[]): KnownRows {
     // A change of the link by hand takes our mark off the row for unknown targets; what leads to loopback is ours all the same.
     if (!ours && !(mac === NOBODY && ip !== undefined && ipScope(ip) === 'loopback')) foreign.push({ mac: macToKey(mac), to });
     else if (mac === NOBODY) fallbacks.push(...(to === undefined ? [] : [to]));
-    else if (!isGroupMac(mac)) targets.push({ mac: macToKey(mac), to: to ?? 'drop', fixed: false });
+    // Nothing of ours makes one of these.
+    else if (isGroupMac(mac)) foreign.push({ mac: macToKey(mac), to });
+    else targets.push({ mac: macToKey(mac), to: to ?? 'drop', fixed: false });
   }
   return { records: writeTargets(targets), fallbacks, foreign };
 }

@@ -1,6 +1,5 @@
 // What can be wrong with the sockets of a listen address, and what to do about it.
 import { type IpAddress, OverlayError } from '@overlayadm/api';
-import { SOURCE_PORTS } from '../util/limits.ts';
 
 interface Mux {
   readonly encap: string;
@@ -43,9 +42,20 @@ export function usedByItself(encap: string, overlay: string, ip: IpAddress, port
   });
 }
 
-export function noSourcePort(ip: IpAddress, tries: number, cause: unknown): OverlayError {
-  const { min, max } = SOURCE_PORTS;
-  return new OverlayError('PORT_IN_USE', `${ip}: no free source port found (${tries} tries in ${min}-${max})`, {
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+export const portNotPermitted = ({ min, max }: Range, cause: unknown): OverlayError =>
+  new OverlayError('NOT_PERMITTED', `permission denied: no UDP port in ${min}-${max} may be had`, {
+    details: { min, max },
+    advice: 'overlayd needs CAP_NET_BIND_SERVICE for the data path kernel; start it as root.',
+    cause,
+  });
+
+export function noPort(ip: IpAddress, { min, max }: Range, tries: number, cause: unknown): OverlayError {
+  return new OverlayError('PORT_IN_USE', `${ip}: no free port found (${tries} tries in ${min}-${max})`, {
     details: { address: ip, min, max, tries },
     advice: `Stop what uses so many UDP ports; "ss -uanp" shows it.`,
     cause,

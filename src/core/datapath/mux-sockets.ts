@@ -7,6 +7,7 @@ import {
   LET_GO_POLL_MS,
   LET_GO_TIMEOUT_MS,
   MAX_RESTORE_HOLD_MS,
+  PUNT_PORTS,
   RESTORE_HOLD_MS,
   SEND_SOCKETS,
   SOCKET_BUFFER_BYTES,
@@ -15,9 +16,9 @@ import {
 import { Unwind } from '../util/unwind.ts';
 import type { Devices, SystemError } from './devices.ts';
 import type { DatapathSpec, DescriptorStore } from './driver.ts';
-import { addressNotHere, noSourcePort, otherEncap, portInUse, usedByItself, vnetidInUse } from './mux-errors.ts';
+import { addressNotHere, noPort, otherEncap, portInUse, portNotPermitted, usedByItself, vnetidInUse } from './mux-errors.ts';
 
-/** Tries to find a free source port; the range has 16384 of them. */
+/** Tries to find a free port in a range of some hundreds, or 16384. */
 const MAX_PORT_TRIES = 64;
 
 export interface MuxParts {
@@ -35,7 +36,8 @@ export interface MuxParts {
 
 /**
  * What the receiving socket is for: datagrams of the underlay, or the frames that kernel links have no row for. The latter is bound to
- * loopback, so that nothing outside of the host reaches it, and to a port that the kernel chooses.
+ * loopback, so that nothing outside of the host reaches it, and to a port that only root may have: the link goes on sending there when
+ * nobody of ours is left, and whoever had the port then would read what tenants send.
  */
 export type MuxKind = 'underlay' | 'punt';
 
@@ -202,7 +204,7 @@ export class MuxSockets {
     unwind.add(() => this.#giveBack(facts, receive));
     const send: number[] = [];
     while (send.length < SEND_SOCKETS) {
-      const socket = this.#bindSource(spec.encap, listenIp);
+      const socket = this.#bindOneOf(spec.encap, listenIp, SOURCE_PORTS, true);
       unwind.add(() => io.close(socket));
       send.push(socket);
     }
@@ -237,14 +239,16 @@ export class MuxSockets {
     try {
       io.adopt(socket);
       const bound = boundTo(io, socket);
-      return this.#kind === 'punt' ? bound.ip === loopbackOf(listenIp) : bound.ip === listenIp && bound.port === listenPort;
+      if (this.#kind !== 'punt') return bound.ip === listenIp && bound.port === listenPort;
+      return bound.ip === loopbackOf(listenIp) && bound.port >= PUNT_PORTS.min && bound.port <= PUNT_PORTS.max;
     } catch {
       return false;
     }
   }
 
   async #openReceiver(spec: DatapathSpec, listenIp: IpAddress, listenPort: number): Promise<number> {
-    return this.#kind === 'punt' ? this.#udp(loopbackOf(listenIp), 0, false) : await this.#bind(spec, listenIp, listenPort);
+    if (this.#kind !== 'punt') return await this.#bind(spec, listenIp, listenPort);
+    return this.#bindOneOf(spec.encap, loopbackOf(listenIp), PUNT_PORTS, false);
   }
 
   async #bind(spec: DatapathSpec, listenIp: IpAddress, listenPort: number): Promise<number> {
@@ -264,17 +268,18 @@ export class MuxSockets {
     }
   }
 
-  #bindSource(encap: string, listenIp: IpAddress): number {
+  #bindOneOf(encap: string, ip: IpAddress, range: { readonly min: number; readonly max: number }, sendOnly: boolean): number {
     for (let tries = 1; ; tries++) {
-      const port = SOURCE_PORTS.min + Math.floor(this.#parts.random() * (SOURCE_PORTS.max - SOURCE_PORTS.min + 1));
+      const port = range.min + Math.floor(this.#parts.random() * (range.max - range.min + 1));
       try {
-        return this.#udp(listenIp, port, true);
+        return this.#udp(ip, port, sendOnly);
       } catch (error) {
         const { code } = error as SystemError;
         // The receiving socket may have outlived its address, with the overlayd before us.
-        if (code === 'EADDRNOTAVAIL') throw addressNotHere(encap, listenIp, error);
+        if (code === 'EADDRNOTAVAIL') throw addressNotHere(encap, ip, error);
+        if (code === 'EACCES') throw portNotPermitted(range, error);
         if (code !== 'EADDRINUSE') throw error;
-        if (tries === MAX_PORT_TRIES) throw noSourcePort(listenIp, MAX_PORT_TRIES, error);
+        if (tries === MAX_PORT_TRIES) throw noPort(ip, range, MAX_PORT_TRIES, error);
       }
     }
   }

@@ -344,6 +344,9 @@ export class Engine {
     const mux = (): Mux | undefined => this.#muxes.get(port.mux);
     const rowPort: RowPort = {
       mirror,
+      get punt() {
+        return mux();
+      },
       get isRead() {
         return isWatched(mux());
       },

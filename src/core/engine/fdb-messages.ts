@@ -13,7 +13,7 @@ const PF_BRIDGE = 7;
 const NTF = { self: 0x02, extLearned: 0x10 } as const;
 /** NUD_PERMANENT: it does not age. */
 const PERMANENT = 0x80;
-const NDA = { destination: 1, mac: 2, cacheInfo: 3, port: 6 } as const;
+const NDA = { destination: 1, mac: 2, cacheInfo: 3, port: 6, master: 9 } as const;
 
 const NLMSG_BYTES = 16;
 const NDMSG_BYTES = 12;
@@ -185,6 +185,7 @@ export const newRowView = (): RowView => ({
 export class RowReader {
   readonly bytes: Uint8Array;
   readonly #view: DataView;
+  #isOfBridge = false;
 
   constructor(size: number) {
     this.bytes = new Uint8Array(size);
@@ -224,6 +225,7 @@ export class RowReader {
     out.port = 0;
     out.address.fill(0);
     out.unusedMs = Number.POSITIVE_INFINITY;
+    this.#isOfBridge = false;
     let hasMac = false;
     for (let attribute = at + MAC_AT; attribute + 4 <= end; ) {
       const size = this.#view.getUint16(attribute, LITTLE);
@@ -231,7 +233,7 @@ export class RowReader {
       hasMac = this.#take(attribute, size - 4, out) || hasMac;
       attribute += align(size);
     }
-    return hasMac;
+    return hasMac && !this.#isOfBridge;
   }
 
   /** True for the MAC. */
@@ -248,6 +250,10 @@ export class RowReader {
         out.family = length === 4 ? 4 : 6;
         // Bytes as they stand, like every address of the target table.
         for (let word = 0; word < length / 4; word++) out.address[word] = this.#view.getUint32(at + 4 * word, LITTLE);
+        return false;
+      case NDA.master:
+        // A row of the bridge that the link is a port of, under the index of the link.
+        this.#isOfBridge = true;
         return false;
       case NDA.port:
         if (length >= 2) out.port = this.#view.getUint16(at);

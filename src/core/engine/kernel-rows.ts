@@ -17,6 +17,8 @@ const MESSAGES_PER_LOOK = 2 * ROWS_PER_LOOK;
 /** A kernel link of an overlay, and where its frames without row come in. */
 export interface RowPort {
   readonly mirror: RowMirror;
+  /** What several links punt into is one. */
+  readonly punt: unknown;
   /** Valid targets, as a share of what the cache may hold. */
   readonly fullness: number;
   /** False while its punt socket is not to be read. */
@@ -56,6 +58,8 @@ export class KernelRows {
   #reading: RowPort | undefined;
   #readSequence = 0;
   #interrupted = false;
+  /** Punt sockets that were not empty for a whole turn. */
+  readonly #crowded = new Set<unknown>();
   /** Some notifications were not delivered. */
   #lost = false;
   /** Notifications have come since all had been read. */
@@ -97,9 +101,14 @@ export class KernelRows {
 
   /** The link's fallback, or its own socket, is another one from now on. @throws Error with what the kernel refused */
   relink({ mirror }: RowPort, link: KernelLink): void {
-    const before = mirror.link.fallback;
+    const before = mirror.link;
     mirror.relink(link);
-    this.#replaceFallback(mirror, [before]);
+    try {
+      this.#replaceFallback(mirror, [before.fallback]);
+    } catch (error) {
+      mirror.relink(before);
+      throw error;
+    }
   }
 
   /** What the engine has opened itself goes with it. */
@@ -115,6 +124,7 @@ export class KernelRows {
   turn(): void {
     // There may be no more of them, and then nothing wakes us.
     if (this.#unsettled) this.#takeNotices();
+    this.#crowded.clear();
     for (const port of this.#ports.values()) {
       if (port.mirror.isFallbackMissing) this.#putBackFallback(port.mirror);
       this.#writeChanges(port.mirror);
@@ -127,12 +137,24 @@ export class KernelRows {
 
   #open(): Sockets {
     const { io, watch } = this.#parts;
-    const requests = io.openNetlink({ protocol: NETLINK_ROUTE });
-    const tables = io.openNetlink({ protocol: NETLINK_ROUTE });
-    const notices = io.openNetlink({ protocol: NETLINK_ROUTE, groups: [GROUP_NEIGH] });
-    watch(notices, () => this.#takeNotices());
-    watch(tables, () => this.#takeTable());
-    return { requests, notices, tables };
+    const opened: number[] = [];
+    const open = (groups: readonly number[]): number => {
+      const socket = io.openNetlink({ protocol: NETLINK_ROUTE, groups });
+      opened.push(socket);
+      return socket;
+    };
+    try {
+      const [requests, tables, notices] = [open([]), open([]), open([GROUP_NEIGH])];
+      watch(notices, () => this.#takeNotices());
+      watch(tables, () => this.#takeTable());
+      return { requests, notices, tables };
+    } catch (error) {
+      for (const socket of opened) {
+        this.#parts.unwatch(socket);
+        io.close(socket);
+      }
+      throw error;
+    }
   }
 
   #replaceFallback(mirror: RowMirror, before: readonly WireDestination[]): void {
@@ -169,17 +191,22 @@ export class KernelRows {
    * so that what the kernel then sends by itself overtakes nothing; and few at a time, because the look does not stay true for long.
    */
   #handOver(port: RowPort): void {
-    const { mirror } = port;
+    const { mirror, punt } = port;
     if (!port.isRead) return;
     for (let looks = 0; looks < LOOKS_PER_TURN && mirror.fresh > 0; looks++) {
-      const forced = port.takePunted() > 0;
-      if (forced && !mirror.isOverdue(this.#parts.now())) continue;
+      const forced = this.#crowded.has(punt) || port.takePunted() > 0;
+      if (forced && !mirror.isOverdue(this.#parts.now())) {
+        if (this.#crowded.has(punt)) return;
+        continue;
+      }
       this.#messages.clear();
       while (this.#messages.count <= ROWS_PER_LOOK && mirror.fresh > 0 && (!forced || mirror.isOverdue(this.#parts.now())))
         this.#note(this.#messages.count, mirror.writeFresh(this.#messages));
       if (forced) mirror.countForced(this.#messages.count);
       this.#sendRows(mirror);
     }
+    // Another link that punts there too would find as many frames, and everything else would wait for it.
+    if (mirror.fresh > 0) this.#crowded.add(punt);
   }
 
   /** Which entry the messages from `index` on were written for; there may be none. */
@@ -253,7 +280,8 @@ export class KernelRows {
 
   #settle(): void {
     const now = this.#parts.now();
-    if (this.#unsettled) for (const { mirror } of this.#ports.values()) mirror.settle(now, this.#lost, (high, low) => this.#removeStray(mirror, high, low));
+    if (this.#unsettled)
+      for (const { mirror } of this.#ports.values()) mirror.settle(now, this.#lost, (high, low) => this.#removeStray(mirror, high, low));
     this.#unsettled = false;
     for (const [index, { mirror }] of this.#ports) if (this.#lost || mirror.isOverflown) this.#toRead.add(index);
     this.#lost = false;
@@ -336,9 +364,11 @@ export class KernelRows {
     const port = this.#reading;
     this.#reading = undefined;
     if (port === undefined || !this.#isOpen(port)) return;
-    // A row that was moved while the table was read may be missing in what was read: it is read once more.
+    // A row that was passed over while others went may be missing in what was read: it is read once more.
     if (this.#interrupted) this.#toRead.add(port.mirror.link.index);
-    else if (complete) port.mirror.endDump(this.#parts.now());
+    else if (complete && !port.mirror.endDump(this.#parts.now())) this.#toRead.add(port.mirror.link.index);
+    // Rows that were noticed meanwhile are still to be looked at, and perhaps nothing more is noticed.
+    this.#unsettled = true;
   }
 
   #isOpen(port: RowPort): boolean {

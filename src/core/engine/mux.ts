@@ -50,6 +50,8 @@ export class Mux {
     if (spec.punt === undefined) return;
     this.#sources = new Uint32Array(SOURCE_WORDS * MAX_BATCH_FRAMES);
     this.allow(spec.punt.source);
+    // One that outlived the overlayd before has counted since it was made.
+    this.#overflow = wire.io.socketDrops(spec.socket);
   }
 
   /** Punted frames may come from there too: a link that moves here sends from its old address until it has the new one. */
@@ -97,7 +99,7 @@ export class Mux {
     return this.counters.read();
   }
 
-  /** HOT: per datagram. Anybody on this host can send to loopback; only our links send from the listen address. */
+  /** HOT: per datagram. Only programs of this host can send to loopback. Our links send from the listen address, others there as a rule do not. */
   #isExpected(index: number): boolean {
     const sources = this.#sources;
     if (sources === undefined) return true;
@@ -131,7 +133,7 @@ export class Mux {
   /** A frame of a VNIC, on its way out, which the kernel has cut for loopback (measured). The header to send takes the place of the one it came with. */
   #acceptPunted(port: Port, at: number, length: number): void {
     const arena = this.#wire.arena;
-    port.countPunted(length);
+    port.countPunted(length - tagBytes(arena, at));
     if (findTransport(arena, at, length, this.#transport) && looksPartial(arena, this.#transport)) {
       completeChecksum(arena, this.#transport);
       port.counters.count('punt.checksum-completed');
@@ -185,6 +187,9 @@ export class Mux {
     }
   }
 }
+
+/** HOT: per datagram. A link does not count tags when it sends (iptunnel_xmit() counts from the IP header on), so what it punts is counted likewise. */
+const tagBytes = (arena: Uint8Array, at: number): number => (isTagged(arena, at) ? (isTagged(arena, at + 4) ? 8 : 4) : 0);
 
 // HOT: per datagram.
 function isSameAddress(allowed: Uint32Array, sources: Uint32Array, at: number): boolean {

@@ -3,7 +3,7 @@
 // The cache is the truth. A row that appears where the cache has put none is somebody else's, told of and left alone; one of ours that
 // goes, or leads elsewhere, is put back. Notifications do not say who has made a change, and come after it: of a MAC address the last one
 // counts, once all have been read, and only when no change of our own is still to be written.
-import { MAX_FOREIGN_ROWS, MAX_STRANGE_ROWS, ROW_FORCED_MS } from '../util/limits.ts';
+import { MAX_DUMP_ATTEMPTS, MAX_FOREIGN_ROWS, MAX_STRANGE_ROWS, ROW_FORCED_MS } from '../util/limits.ts';
 import type { Counters, PortCounter } from './counters.ts';
 import { EntryQueue } from './entry-queue.ts';
 import type { RowDestination, RowMessages, RowView } from './fdb-messages.ts';
@@ -57,6 +57,9 @@ export class RowMirror {
   /** What was noticed of rows of others since the dump began, undefined for those that went: the dump may be older. */
   #noticedSince = new Map<number, Strange | undefined>();
   #fallbackSeen = false;
+  /** Rows that have gone, by whomever, since the reading of the table began; and readings in a row that were not sure. */
+  #goneWhileRead = 0;
+  #readings = 0;
   #installed = 0;
   #manyTold = false;
   #refused = 0;
@@ -144,6 +147,8 @@ export class RowMirror {
   refuse(entry: number, errno: number): void {
     this.#countRefused(errno);
     this.#unmark(entry);
+    // What was there before may still be.
+    this.#host.cache.table.row[entry] = (this.#host.cache.table.row[entry] as number) | ROW.taken;
     if (!isWanted(this.#host.cache.table.state[entry] as number)) this.#host.cache.forget(entry);
   }
 
@@ -192,13 +197,15 @@ export class RowMirror {
 
   /** One notification. */
   noticed(view: RowView, now: number): void {
+    if (view.kind === 'gone') this.#goneWhileRead++;
+    if (view.kind === 'gone') this.#noteForDump(macOf(view.high, view.low), undefined, view.ours);
     if (view.high === 0 && view.low === 0) return this.#noticedFallback(view, now);
     const { table } = this.#host.cache;
     const entry = table.find(view.high, view.low);
     const marks = entry < 0 ? 0 : (table.row[entry] as number);
     if ((marks & ROW.queued) !== 0 && !this.#isHeldBack(view, marks)) {
       // What is written to a row of theirs stays theirs.
-      const isTaken = view.kind === 'row' && !(view.ours && (marks & ROW.installed) !== 0);
+      const isTaken = view.kind === 'row' && (!view.ours || (marks & ROW.installed) === 0);
       table.row[entry] = isTaken ? marks | ROW.taken : marks & ~ROW.taken;
       return;
     }
@@ -227,9 +234,11 @@ export class RowMirror {
       this.#strange.delete(mac);
       const [high, low] = [Math.floor(mac / 0x1_0000_0000), mac | 0];
       const entry = table.find(high, low);
-      // By now it is the row of a target.
-      if (entry >= 0 && ((table.row[entry] as number) & (ROW.installed | ROW.queued)) !== 0) continue;
-      if (!lost) stray(high, low);
+      const marks = entry < 0 ? 0 : (table.row[entry] as number);
+      // By now it may be the row of a target, or become it.
+      if ((marks & ROW.installed) !== 0) continue;
+      if ((marks & ROW.queued) !== 0) table.row[entry] = marks | ROW.taken;
+      else if (!lost) stray(high, low);
     }
     this.#tellForeign();
   }
@@ -239,6 +248,7 @@ export class RowMirror {
     this.#dumping = new Map();
     this.#noticedSince.clear();
     this.#fallbackSeen = false;
+    this.#goneWhileRead = 0;
     const { table } = this.#host.cache;
     table.eachRow((entry) => {
       table.row[entry] = (table.row[entry] as number) & ~ROW.seen;
@@ -257,8 +267,8 @@ export class RowMirror {
     const marks = entry < 0 ? 0 : (table.row[entry] as number);
     if ((marks & (ROW.queued | ROW.seen)) !== 0 && !this.#isHeldBack(view, marks)) {
       // What was written since the dump began may not be in it, or as it was before. But a row of theirs stays theirs by being written.
-      if (!view.ours && (marks & ROW.queued) !== 0) table.row[entry] = marks | ROW.taken;
-      else if (!view.ours) this.#repair(entry, now);
+      if ((marks & ROW.queued) === 0) return view.ours ? undefined : this.#repair(entry, now);
+      if (!view.ours || (marks & ROW.installed) === 0) table.row[entry] = marks | ROW.taken;
       return;
     }
     if ((marks & ROW.installed) === 0) {
@@ -273,17 +283,31 @@ export class RowMirror {
     if (!view.ours || !this.#matches(entry, view)) this.#repair(entry, now);
   }
 
-  endDump(now: number): void {
+  /**
+   * False when the table has to be read once more: the kernel goes through it by place, and passes over rows when others go meanwhile, so
+   * that a row that was not found need not be missing.
+   */
+  endDump(now: number): boolean {
     const { table } = this.#host.cache;
+    const isMissing = (entry: number): boolean => ((table.row[entry] as number) & (ROW.installed | ROW.queued | ROW.seen)) === ROW.installed;
+    let missing = 0;
     table.eachRow((entry) => {
-      if (((table.row[entry] as number) & (ROW.installed | ROW.queued | ROW.seen)) === ROW.installed) this.#repair(entry, now);
+      if (isMissing(entry)) missing++;
     });
+    const isUnsure = missing > 0 && this.#goneWhileRead > 0 && this.#readings < MAX_DUMP_ATTEMPTS;
+    this.#readings = isUnsure ? this.#readings + 1 : 0;
+    if (!isUnsure) {
+      table.eachRow((entry) => {
+        if (isMissing(entry)) this.#repair(entry, now);
+      });
+    }
     if (this.#dumping !== undefined) this.#strange = this.#withNoticed(this.#dumping);
     this.#dumping = undefined;
     this.#noticedSince.clear();
     this.#addMissing(now);
-    if (!this.#fallbackSeen) this.#missFallback();
+    if (!this.#fallbackSeen && !isUnsure) this.#missFallback();
     this.#tellForeign();
+    return !isUnsure;
   }
 
   /** Rows of others as they are now. Those with our mark that were noticed and are still to be looked at stay. */
@@ -298,7 +322,10 @@ export class RowMirror {
 
   /** A target whose row is somebody else's, from before it was one. */
   #isHeldBack({ high, low }: Pick<RowView, 'high' | 'low'>, marks: number): boolean {
-    return (marks & ROW.installed) === 0 && this.#strange.get(macOf(high, low))?.ours === false;
+    if ((marks & ROW.installed) !== 0) return false;
+    const mac = macOf(high, low);
+    const dumped = this.#noticedSince.has(mac) ? this.#noticedSince.get(mac) : this.#dumping?.get(mac);
+    return (this.#strange.get(mac) ?? dumped)?.ours === false;
   }
 
   #write(entry: number, into: RowMessages): number {
@@ -319,6 +346,9 @@ export class RowMirror {
     // A row that somebody has made theirs does not become ours again by a change (net/core: flags of such a row stay).
     if (((table.row[entry] as number) & ROW.taken) !== 0) into.add('remove', this.#link.index, high, low, undefined);
     table.row[entry] = (table.row[entry] as number) & ~ROW.taken;
+    this.#strange.delete(macOf(high, low));
+    this.#dumping?.delete(macOf(high, low));
+    if (this.#noticedSince.has(macOf(high, low))) this.#noticedSince.set(macOf(high, low), undefined);
     into.add('replace', this.#link.index, high, low, this.#entryDestination(entry));
     this.#host.counters.count('row.installed');
     this.#mark(entry, ROW.installed | ROW.seen);
@@ -367,25 +397,27 @@ export class RowMirror {
   #noticedStrange(view: RowView, now: number): void {
     const mac = macOf(view.high, view.low);
     if (view.kind === 'gone') {
-      if (!view.ours) this.#noteForDump(mac, undefined);
       if (!this.#strange.delete(mac)) return;
       const entry = this.#host.cache.table.find(view.high, view.low);
       if (entry >= 0 && isWanted(this.#host.cache.table.state[entry] as number)) this.changed(entry, now);
       return;
     }
     const strange = { ours: view.ours && mac !== 0, row: foreignRow(view) };
-    if (!strange.ours) this.#noteForDump(mac, strange);
+    this.#noteForDump(mac, strange, strange.ours);
     if (this.#strange.size < MAX_STRANGE_ROWS || this.#strange.has(mac)) this.#strange.set(mac, strange);
     else this.#overflown = true;
   }
 
-  #noteForDump(mac: number, strange: Strange | undefined): void {
-    if (this.#dumping === undefined) return;
+  /** Of rows of ours there may be many: they count only where there was one of theirs. */
+  #noteForDump(mac: number, strange: Strange | undefined, ours: boolean): void {
+    if (this.#dumping === undefined || (ours && !this.#noticedSince.has(mac))) return;
     if (this.#noticedSince.size < MAX_STRANGE_ROWS || this.#noticedSince.has(mac)) this.#noticedSince.set(mac, strange);
     else this.#overflown = true;
   }
 
   #tellForeign(): void {
+    // Its own rows come and go all the time.
+    if (this.#strange.size === 0 && this.#foreignTold === '[]') return;
     const rows = [...this.#strange.values()].filter(({ ours }) => !ours).map(({ row }) => row);
     const told = JSON.stringify(rows.map(({ mac, to }) => [mac, to === undefined ? null : [...to.ip, to.port]]));
     if (told === this.#foreignTold) return;

@@ -100,7 +100,9 @@ export class TargetCache implements RequestOwner {
 
   /** A row of a kernel link that was there before is a target from now on: nothing is written for it. Only while nothing else is known. */
   adoptRow(mac: number, to: WireDestination | 'drop'): void {
-    const entry = this.table.insert(...halves(mac));
+    const [high, low] = halves(mac);
+    if (this.table.find(high, low) >= 0) return;
+    const entry = this.table.insert(high, low);
     if (entry < 0) return this.#host.counters.count('target.table-full');
     if (to !== 'drop') this.#setDestination(entry, to, 0);
     this.#isAdopting = true;

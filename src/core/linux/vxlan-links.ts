@@ -128,8 +128,11 @@ export class VxlanLinks {
     try {
       this.#filter.set(entryOf(spec, [listenIp]));
     } catch (error) {
-      this.#changeLocal(link, from);
-      undoFilter();
+      try {
+        this.#changeLocal(link, from);
+      } finally {
+        undoFilter();
+      }
       throw error;
     }
   }

@@ -1,5 +1,5 @@
 // Another data path for a live overlay: its link is made anew under the same name, with the same MAC address, MTU and targets.
-import { OverlayError } from '@overlayadm/api';
+import { messageOf, OverlayError } from '@overlayadm/api';
 import type { DatapathPort, RestoreSpec } from '../datapath/driver.ts';
 import type { KernelNetwork } from '../linux/types.ts';
 import type { Unwind } from '../util/unwind.ts';
@@ -12,6 +12,8 @@ export interface DatapathChangeParts extends OpenParts {
   readonly kernel: OpenParts['kernel'] & Pick<KernelNetwork, 'link' | 'linksAbove'>;
   /** The overlay has another port now; `before`: the number of the old one in the engine. */
   reopened(overlay: Overlay, before: number): void;
+  /** While `work` runs nobody deletes the overlay or makes a VNIC on it. @throws OverlayError OVERLAY_BUSY */
+  whileRemade<T>(overlay: string, work: () => Promise<T>): Promise<T>;
 }
 
 type Chosen = Pick<OverlayRecord, 'driver' | 'datapath'>;
@@ -27,14 +29,18 @@ export async function changeDatapath(parts: DatapathChangeParts, overlay: Overla
   const chosen = { driver: driver.name, datapath: datapathText(wanted, driver.name, passedOver) };
   const { port } = overlay;
   if (port === undefined || driver.name === port.driver) return chosen;
-  refuseBusy(parts, overlay, port);
-  const restore = await pastOf(parts, overlay, port);
-  await reopen(parts, overlay, { ...next, ...chosen }, restore);
-  unwind.add(async () => {
-    const now = overlay.port;
-    if (now !== undefined) await reopen(parts, overlay, { ...next, driver: port.driver }, await pastOf(parts, overlay, now));
-  });
+  await remake(parts, overlay, { ...next, ...chosen });
+  unwind.add(() => remake(parts, overlay, { ...next, driver: port.driver }));
   return chosen;
+}
+
+function remake(parts: DatapathChangeParts, overlay: Overlay, to: OverlayRecord): Promise<void> {
+  return parts.whileRemade(to.name, async () => {
+    const { port } = overlay;
+    if (port === undefined) throw new OverlayError('OVERLAY_NOT_FOUND', `${to.name}: is being deleted`, { details: { overlay: to.name } });
+    refuseBusy(parts, overlay, port);
+    await reopen(parts, overlay, to, await pastOf(parts, overlay, port));
+  });
 }
 
 /** A macvlan cannot be put on another link, and goes with the one it stands on. */
@@ -61,14 +67,22 @@ async function reopen(parts: DatapathChangeParts, overlay: Overlay, to: OverlayR
   const open = async (record: OverlayRecord): Promise<void> => {
     const facts = factsOf(record);
     const port = await driverOf(parts, facts).open(datapathSpec(parts, facts, restore));
-    overlay.replacePort(port);
+    try {
+      overlay.replacePort(port);
+    } catch (error) {
+      await port.close();
+      throw error;
+    }
     port.keep();
     parts.reopened(overlay, before.id);
   };
   try {
     await open(to);
   } catch (error) {
-    await open({ ...to, driver: before.driver });
+    if (overlay.port === undefined) throw error;
+    await open({ ...to, driver: before.driver }).catch((second: unknown) => {
+      overlay.health.degrade('device', `${to.name} has no link, neither the new one nor the old one can be made (${messageOf(second)})`);
+    });
     throw error;
   }
 }

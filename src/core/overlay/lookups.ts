@@ -99,6 +99,12 @@ export class OverlayLookups {
     if (asks.length > 0) this.#instance.ask(asks);
   }
 
+  /** Nobody hears the answers any more: what verify() has asked has to be asked once more. */
+  giveBack(): void {
+    for (const target of this.#verified.values()) this.#parts.unanswered(target);
+    this.#verified.clear();
+  }
+
   missed(misses: readonly Miss[]): void {
     const asks: Ask[] = [];
     const refused: EngineAnswer[] = [];

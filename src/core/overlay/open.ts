@@ -46,13 +46,13 @@ export const recordOf = (values: AnyPropertyValues): PropertyRecord =>
   Object.fromEntries(Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 
 const checkOf =
-  (driver: DatapathDriver, encap: EncapDescription, socket: OverlayFacts['socket']): OverlayParts['check'] =>
+  (driver: () => DatapathDriver, encap: EncapDescription, socket: OverlayFacts['socket']): OverlayParts['check'] =>
   (destination, point) =>
     checkDestination(destination, {
       needs: encap.needs,
       family: ipFamily(socket.listenIp),
       point,
-      isOwnSocket: (ip, port) => driver.isOwnSocket(ip, port),
+      isOwnSocket: (ip, port) => driver().isOwnSocket(ip, port),
     });
 
 /** @throws OverlayError DATAPATH_REFUSED when the record names a driver that is not there */
@@ -75,7 +75,8 @@ export function newOverlay(parts: OpenParts, record: OverlayRecord): Overlay {
     healthLog: parts.overlay.log,
     // Its own, so that a plugin that floods the log cannot drown what there is to say of other overlays.
     log: new LimitedLog(parts.overlay.log, parts.overlay.clock),
-    check: checkOf(driverOf(parts, facts), encap, socket),
+    // It may get another one.
+    check: checkOf(() => driverOf(parts, overlay.facts), encap, socket),
     // Asked when it matters: the listen address may have changed.
     mtuTo: (ip) => parts.kernel.mtuTo(overlay.facts.socket.listenIp, ip),
     isVnic: (mac) => parts.isVnic(name, mac),
@@ -124,7 +125,7 @@ export function datapathSpec(parts: OpenParts, facts: OverlayFacts, restore?: Re
 export function pointOf(parts: OpenParts, facts: OverlayFacts): NonNullable<DatapathSpec['point']> {
   const { search } = facts;
   const { point } = facts.lookup;
-  const check = checkOf(driverOf(parts, facts), facts.encap, facts.socket);
+  const check = checkOf(() => driverOf(parts, facts), facts.encap, facts.socket);
   const checked = point === undefined ? ({ ok: false, reason: 'there is none' } as const) : check(point, true);
   if (checked.ok) return checked.to;
   throw new OverlayError('DESTINATION_WRONG', `${search}: its destination cannot be used, ${checked.reason}`, {

@@ -2,7 +2,7 @@
 import { OverlayError } from '@overlayadm/api';
 
 /** What may be under way with a name. */
-export type UnderWay = 'created' | 'brought up' | 'deleted';
+export type UnderWay = 'created' | 'brought up' | 'deleted' | 'given another data path';
 
 export const shuttingDown = (): OverlayError => new OverlayError('SHUTTING_DOWN', 'overlayd is stopping', { advice: 'Try again in a moment.' });
 

@@ -235,6 +235,7 @@ export class Overlay {
   replacePort(port: DatapathPort): void {
     const open = this.#open;
     if (open === undefined) throw new OverlayError('OVERLAY_NOT_FOUND', `${this.#facts.name}: is being deleted`);
+    open.lookups.giveBack();
     this.#open = { ...open, port, lookups: this.#lookupsOver(port, open.instance) };
     for (const cause of PORT_TROUBLES) this.health.restore(cause);
     this.#hear(port);

@@ -134,6 +134,7 @@ export class Overlays {
   async up(name: string): Promise<void> {
     if (this.#closed) throw shuttingDown();
     const overlay = this.#byName.get(name);
+    if (overlay !== undefined) this.#refuseReserved(name);
     const isGone = overlay !== undefined && this.#isDeviceGone(overlay);
     const saved = this.#parts.records.get('saved', name);
     if (saved === undefined && !isGone) throw this.#notSaved(name);
@@ -174,6 +175,7 @@ export class Overlays {
   async delete(name: string, temporary: boolean): Promise<void> {
     const overlay = this.#byName.get(name);
     const places = temporary ? (['up'] as const) : BOTH;
+    if (overlay !== undefined) this.#refuseReserved(name);
     if (overlay !== undefined) return this.#drop(overlay, places, () => this.#refuseBusy(overlay, temporary));
     const { records, discard, forget } = this.#parts;
     const isUp = records.get('up', name) !== undefined || records.unreadable('up').has(name);
@@ -205,6 +207,17 @@ export class Overlays {
   listenAnew(overlay: Overlay): void {
     this.#watch.remove(overlay);
     this.#watch.add(overlay);
+  }
+
+  /** While `work` makes the link of an overlay anew nobody deletes the overlay, or brings it up. @throws OverlayError OVERLAY_BUSY */
+  async whileRemade<T>(name: string, work: () => Promise<T>): Promise<T> {
+    this.#refuseReserved(name);
+    this.#reserved.set(name, 'given another data path');
+    try {
+      return await work();
+    } finally {
+      this.#reserved.delete(name);
+    }
   }
 
   /** Another data path carries it; `before`: the number of its old port in the engine. */

@@ -134,6 +134,21 @@ export class Vnics {
     this.#watch.update();
   }
 
+  /** While `work` runs nobody makes, changes or deletes a VNIC. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    return this.#serial.run(work);
+  }
+
+  /** The link of the overlay is another one: what was made on the old one at the last moment is made again. */
+  remade(overlay: string): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.overlay !== overlay) continue;
+      entry.standing = { kind: 'new' };
+      this.#settle(entry);
+    }
+    this.#watch.update();
+  }
+
   /** By name, whole or of one overlay. @throws OverlayError VNIC_UNREADABLE */
   list(overlay?: string): readonly Vnic[] {
     const rows = this.#listed(overlay).map((entry) => this.#show(entry));

@@ -18,6 +18,8 @@ export const TAP_QUEUE_FRAMES = 4096;
 export const SEND_SOCKETS = 16;
 /** Source ports of RFC 7348 §5 (the dynamic range of RFC 6335). */
 export const SOURCE_PORTS = { min: 49152, max: 65535 } as const;
+/** Ports on loopback that kernel links punt to: privileged ones (ip(7), ip_local_port_range), above those that well-known services have most. */
+export const PUNT_PORTS = { min: 600, max: 1023 } as const;
 /** Asked for with SO_RCVBUFFORCE and SO_SNDBUFFORCE: about 5 ms at 10 Gb/s. Bytes. */
 export const SOCKET_BUFFER_BYTES = 8 * 1024 * 1024;
 /** Messages from the daemon that the engine takes in one turn, so that a flood of answers cannot keep frames waiting. */

@@ -16,6 +16,7 @@ export class FakeDevices implements Devices {
   refuse: (what: string, options: UdpOptions | { name: string }) => Error | undefined = () => undefined;
   /** Descriptors whose close() throws; they are closed all the same. */
   readonly failingClose = new Set<number>();
+  readonly #bound = new Map<number, UdpOptions>();
   #last = 10;
 
   openTap(options: { readonly name: string; readonly exclusive: boolean }): number {
@@ -24,7 +25,9 @@ export class FakeDevices implements Devices {
 
   openUdp(options: UdpOptions): number {
     this.udp.push(options);
-    return this.#add(`udp ${options.address.join('.')} ${options.port}`, options.sendOnly ? 'source' : 'listen', options);
+    const fd = this.#add(`udp ${options.address.join('.')} ${options.port}`, options.sendOnly ? 'source' : 'listen', options);
+    this.#bound.set(fd, options);
+    return fd;
   }
 
   adoptTap(): string {
@@ -33,8 +36,10 @@ export class FakeDevices implements Devices {
 
   setTapPersistent(): void {}
 
-  udpAddress(): never {
-    throw systemError('ENOTSOCK', 'getsockname');
+  udpAddress(fd: number): ReturnType<Devices['udpAddress']> {
+    const bound = this.#bound.get(fd);
+    if (bound === undefined || !this.open.has(fd)) throw systemError('ENOTSOCK', 'getsockname');
+    return bound;
   }
 
   adopt(): void {}
