@@ -143,9 +143,7 @@ skipUnless({ root: true, vxlan: true, tun: true, commands: ['bridge', 'ping', ..
       const forwards = async (): Promise<void> => {
         const blue = await vnicOn();
         const asked = (await counters(client, 'overlay0'))['lookup.asked'];
-        expectWhole(
-          await bulk(program, { at: blue, link: 'vnic0', mac: OURS }, atPeer(), toMany),
-        );
+        expectWhole(await bulk(program, { at: blue, link: 'vnic0', mac: OURS }, atPeer(), toMany));
         expect((await counters(client, 'overlay0'))['lookup.asked']).toBe(asked);
         await deleteVnic();
       };

@@ -70,6 +70,7 @@ export const datapathText = (wanted: string, driver: string, passedOver: readonl
 export function newOverlay(parts: OpenParts, record: OverlayRecord): Overlay {
   const facts = factsOf(record);
   const { name, encap, socket } = facts;
+  driverOf(parts, facts);
   const overlay: Overlay = new Overlay(facts, {
     ...parts.overlay,
     healthLog: parts.overlay.log,

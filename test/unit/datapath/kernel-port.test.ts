@@ -78,8 +78,7 @@ describe('a move', () => {
     else engine.refusing = step;
     await expect(port.move(socket('192.0.2.2'))).rejects.toThrow();
     expect([asked(), [...io.open.keys()]]).toEqual([calls, before]);
-    if (step === 'moveVxlan')
-      expect(engine.last('movePort')).toMatchObject({ mux: mux.mux, kernel: { own: to(1), fallback: { port: punt } } });
+    if (step === 'moveVxlan') expect(engine.last('movePort')).toMatchObject({ mux: mux.mux, kernel: { own: to(1), fallback: { port: punt } } });
     engine.refusing = undefined;
     kernel.errors.clear();
     await port.move(socket('192.0.2.2'));
@@ -184,7 +183,16 @@ describe('a link that somebody', () => {
     const { kernel, clock, told } = await opened();
     const link = kernel.known.get('overlay0');
     if (link === undefined) throw new Error('no link');
-    const vxlan = { port: 4789, vnetid: 1, local: ipOf('192.0.2.1'), family: 4, external: false, learning: false, localBypass: false, df: true } as const;
+    const vxlan = {
+      port: 4789,
+      vnetid: 1,
+      local: ipOf('192.0.2.1'),
+      family: 4,
+      external: false,
+      learning: false,
+      localBypass: false,
+      df: true,
+    } as const;
     kernel.known.set('overlay0', { ...link, vxlan: { ...vxlan, ...more } });
     await clock.advance(UNDERLAY_POLL_MS);
     kernel.known.set('overlay0', { ...link, vxlan });

@@ -10,8 +10,8 @@ import { Port } from '../../../src/core/engine/port.ts';
 import { Requests } from '../../../src/core/engine/requests.ts';
 import { Sender } from '../../../src/core/engine/sender.ts';
 import { writeTargets } from '../../../src/core/engine/snapshot.ts';
-import { compileHeader } from '../../../src/core/wire/header-format.ts';
 import { MAX_BATCH_FRAMES } from '../../../src/core/util/limits.ts';
+import { compileHeader } from '../../../src/core/wire/header-format.ts';
 import { loopback, PUNT_PORT, to } from '../../helpers/engine-rig.ts';
 import { frame, mac } from '../../helpers/frames.ts';
 

@@ -232,7 +232,23 @@ const BY_HAND: readonly [Step[]][] = [
   [[hand(4, 2), hand(1, 2), losing(true), set(4), hand(3, 2), { kind: 'hand-flush' }, losing(false), hand(4, 2, true), { kind: 'flush' }]],
 ];
 const BOTH: readonly [Step[]][] = [
-  [[set(4), set(2), set(3), hand(1, 2), hand(5, 2), losing(true), hand(3, 2), turn, turn, losing(false), hand(1, undefined), invalidate(3), hand(1, 2, true)]],
+  [
+    [
+      set(4),
+      set(2),
+      set(3),
+      hand(1, 2),
+      hand(5, 2),
+      losing(true),
+      hand(3, 2),
+      turn,
+      turn,
+      losing(false),
+      hand(1, undefined),
+      invalidate(3),
+      hand(1, 2, true),
+    ],
+  ],
   [[set(5), set(1), losing(true), hand(1, 2), losing(false), hand(1, undefined), { kind: 'flush' }]],
   [[room(2), set(1), hand(4, 2), { kind: 'hand-fallback' }, turn]],
   [[set(2), hand(2, undefined), set(1), room(2), hand(2, 2), invalidate(2)]],
