@@ -14,7 +14,7 @@ const twoAtATime = { pool: 'forks', maxWorkers: 2, sequence: { groupOrder: 1 }, 
 
 const NETNS = ['test/netns/**/*.test.ts'];
 /** Thousands of frames a second of which none may be lost, or how long others wait: what runs beside them would be measured too. */
-const NETNS_LOAD = ['differential', 'kernel-death', 'kernel-first-contact', 'plugin-flow', 'restart', 'scale'].map(
+const NETNS_LOAD = ['differential', 'files-live', 'kernel-death', 'kernel-first-contact', 'plugin-flow', 'restart', 'scale'].map(
   (name) => `test/netns/${name}.test.ts`,
 );
 

@@ -6,11 +6,12 @@ import { control, counters, createOverlay, createVnic, linkPlugin, mappingFile }
 import { must } from '../helpers/process.ts';
 import { daemonOf } from './paths.ts';
 import { residentBytes } from './process-figures.ts';
+import { addNeighbours, macOf, SOURCE_IP, SOURCE_PREFIX } from './targets.ts';
 
 export const TARGETS = 100_000;
 /** Before it is measured: compiles what is hot, and lets the heap grow to what the work needs. */
 const WARM_UP = 20_000;
-/** Frames on the way at once: well under the 1000 that a TAP queues. */
+/** Frames on the way at once: well under the 1000 that a TAP queues, and what a punt socket holds. */
 const WINDOW = 512;
 /** For memory that goes when nothing more comes, ms. */
 const SETTLE_MS = 2000;
@@ -21,12 +22,8 @@ const SMALL_HEAP = '--max-semi-space-size=1 --max-old-space-size=24';
 /** A second underlay, which ends in the namespace of the asker. */
 const LISTEN_IP = '198.51.100.1';
 const RETURN_IP = '198.51.100.2';
-const SOURCE_IP = '10.0.0.1';
 const PORT = 4789;
 
-const hex = (value: number): string => (value & 0xff).toString(16).padStart(2, '0');
-const macOf = (number: number): string => `02:00:5e:${hex(number >>> 16)}:${hex(number >>> 8)}:${hex(number)}`;
-const ipOf = (number: number): string => `10.${128 | (number >>> 16)}.${(number >>> 8) & 0xff}.${number & 0xff}`;
 const numbers = Array.from({ length: WARM_UP + TARGETS }, (_, i) => i);
 
 export interface LookupFigures {
@@ -65,8 +62,6 @@ async function wire(host: Host, inside: Namespace): Promise<void> {
   }
 }
 
-const neighbours = (): string => numbers.map((number) => `neigh add ${ipOf(number)} lladdr ${macOf(number)} dev vnic0 nud permanent\n`).join('');
-
 interface Asked {
   readonly answered: number;
   readonly seconds: number;
@@ -87,8 +82,8 @@ export async function measureLookups({ datapath, search, heap }: LookupSetting):
   await wire(host, inside);
   await host.startDaemon(heap === 'small' ? { NODE_OPTIONS: SMALL_HEAP } : {});
   const overlay = await createOverlay(host, { search, vnetid: 7, properties: { 'vxlan/listen_ip': LISTEN_IP, ...properties } });
-  await createVnic(host, { name: 'vnic0', overlay, mac: '02:00:00:00:00:01', addresses: [`${SOURCE_IP}/8`], netns: 'asker' });
-  await inside.must('ip', ['-batch', '-'], { input: neighbours() });
+  await createVnic(host, { name: 'vnic0', overlay, mac: '02:00:00:00:00:01', addresses: [`${SOURCE_IP}/${SOURCE_PREFIX}`], netns: 'asker' });
+  await addNeighbours(inside, 'vnic0', WARM_UP + TARGETS);
   await ask(inside, 0, WARM_UP);
   await sleep(SETTLE_MS);
   const pid = daemonOf(host);

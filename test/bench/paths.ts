@@ -1,10 +1,11 @@
-// The ways between two namespaces that are compared, each with two hosts of its own: a kernel VXLAN made by hand, and overlays of ours. Same underlay, same MTU.
-import { type Datapath, type Host, type Namespace, namespace, twoHosts } from '../helpers/netns.ts';
+// The ways between two namespaces that are compared: a hand-made kernel VXLAN device, and overlays of ours on both data paths. Same underlay, same MTU, a macvlan on each.
+import { type Datapath, type Host, type Namespace, namespace } from '../helpers/netns.ts';
 import { addAddress, createOverlay, createVnic, mappingFile } from '../helpers/netns-overlay.ts';
 
-/** The default of an overlay; the one made by hand gets it too. */
+/** The default of an overlay; the kernel device gets it too. */
 const MTU = 1400;
-const PORT = 4789;
+/** One for each: a port is served by one data path. */
+const PORTS = { kernel: 4789, tap: 4791, hand: 4790 } as const;
 const VNETID = 100;
 
 export interface Path {
@@ -17,48 +18,55 @@ export interface Path {
   readonly daemons: readonly number[];
 }
 
-/** What the others are compared to. */
-export const HAND_MADE = 'kernel';
+export type Two<T> = readonly [T, T];
 
-const macOf = (number: number): string => `02:00:00:00:02:0${number}`;
-const addressOf = (number: number): string => `10.2.0.${number}`;
-
-/** The topology of an overlay on a kernel link: vxlan without learning, a row to the peer, a macvlan on it. ARP is sent to the peer. */
+/** As a person makes by hand what the kernel data path makes: no learning, a row for the peer, a macvlan in a namespace. */
 async function handMadeEnd(host: Host, peer: Host, number: number): Promise<Namespace> {
   const inside = await namespace(`k${number}`);
-  const vxlan = ['type', 'vxlan', 'id', String(VNETID), 'local', host.v4, 'dstport', String(PORT), 'nolearning'];
+  const mac = (end: number): string => `02:00:00:00:01:0${end}`;
+  const vxlan = ['type', 'vxlan', 'id', String(VNETID), 'local', host.v4, 'dstport', String(PORTS.hand), 'nolearning'];
   await host.must('ip', ['link', 'add', 'vx0', 'mtu', String(MTU), ...vxlan]);
-  await host.must('bridge', ['fdb', 'append', '00:00:00:00:00:00', 'dev', 'vx0', 'dst', peer.v4]);
-  await host.must('bridge', ['fdb', 'add', macOf(3 - number), 'dev', 'vx0', 'dst', peer.v4, 'self', 'permanent']);
   await host.must('ip', ['link', 'set', 'vx0', 'up']);
-  const macvlan = ['link', 'vx0', 'address', macOf(number), 'mtu', String(MTU), 'netns', inside.name, 'type', 'macvlan', 'mode', 'bridge'];
-  await host.must('ip', ['link', 'add', 'name', 'vnic0', ...macvlan]);
-  await inside.must('ip', ['link', 'set', 'vnic0', 'up']);
-  await addAddress(inside, 'vnic0', `${addressOf(number)}/24`);
+  await host.must('bridge', ['fdb', 'add', mac(3 - number), 'dev', 'vx0', 'dst', peer.v4, 'self', 'permanent']);
+  const macvlan = ['link', 'vx0', 'name', 'vnic9', 'address', mac(number), 'mtu', String(MTU), 'netns', inside.name, 'type', 'macvlan'];
+  await host.must('ip', ['link', 'add', ...macvlan, 'mode', 'bridge']);
+  await inside.must('ip', ['link', 'set', 'vnic9', 'up']);
+  await addAddress(inside, 'vnic9', `10.1.0.${number}/24`);
+  // Nobody answers ARP for the other end: there is no row for broadcasts.
+  await inside.must('ip', ['neigh', 'add', `10.1.0.${3 - number}`, 'lladdr', mac(3 - number), 'dev', 'vnic9', 'nud', 'permanent']);
   return inside;
 }
 
-/** In namespaces without any table of nftables. */
-export async function handMadePath(): Promise<Path> {
-  const [a, b] = await twoHosts({ v6: false });
-  return { name: HAND_MADE, from: await handMadeEnd(a, b, 1), to: await handMadeEnd(b, a, 2), address: addressOf(2), daemons: [] };
+export const HAND_MADE = 'hand-made kernel';
+
+export async function handMadePath([a, b]: Two<Host>): Promise<Path> {
+  return { name: HAND_MADE, from: await handMadeEnd(a, b, 1), to: await handMadeEnd(b, a, 2), address: '10.1.0.2', daemons: [] };
 }
 
-/** Looked up with `files`: every frame goes by a target of its own. */
-async function overlayEnd(host: Host, peer: Host, number: number): Promise<Namespace> {
+/** What tells the two overlays of a host apart. */
+const OURS = {
+  kernel: { subnet: 2, vnic: 'vnic0' },
+  tap: { subnet: 3, vnic: 'vnic1' },
+} as const;
+
+/** Looked up with `files`, so that every frame goes through the target cache. */
+async function overlayEnd(host: Host, peer: Host, number: number, datapath: Datapath): Promise<Namespace> {
   const other = 3 - number;
-  const config = mappingFile(host, 'bench.json', { [macOf(other)]: { ip: peer.v4, port: PORT, arp: addressOf(other) } });
-  const properties = { 'vxlan/listen_ip': host.v4, 'files/config': config, mtu: MTU };
+  const { subnet, vnic } = OURS[datapath];
+  const port = PORTS[datapath];
+  const macOf = (end: number): string => `02:00:00:00:0${subnet}:0${end}`;
+  const config = mappingFile(host, `${datapath}.json`, { [macOf(other)]: { ip: peer.v4, port, arp: `10.${subnet}.0.${other}` } });
+  const properties = { datapath, 'vxlan/listen_ip': host.v4, 'vxlan/listen_port': port, 'files/config': config, mtu: MTU };
   const overlay = await createOverlay(host, { search: 'files', vnetid: VNETID, properties });
-  return createVnic(host, { name: 'vnic0', overlay, mac: macOf(number), addresses: [`${addressOf(number)}/24`], netns: `o${number}` });
+  const addresses = [`10.${subnet}.0.${number}/24`];
+  return createVnic(host, { name: vnic, overlay, mac: macOf(number), addresses, netns: `${datapath}${number}` });
 }
 
-export async function overlayPath(datapath: Datapath): Promise<Path> {
-  const [a, b] = await twoHosts({ v6: false, datapath });
-  for (const host of [a, b]) await host.startDaemon();
-  const from = await overlayEnd(a, b, 1);
-  const to = await overlayEnd(b, a, 2);
-  return { name: `overlayadm ${datapath}`, from, to, address: addressOf(2), daemons: [a, b].map(daemonOf) };
+/** The daemons have to run. */
+export async function overlayPath([a, b]: Two<Host>, datapath: Datapath): Promise<Path> {
+  const from = await overlayEnd(a, b, 1, datapath);
+  const to = await overlayEnd(b, a, 2, datapath);
+  return { name: `overlayadm ${datapath}`, from, to, address: `10.${OURS[datapath].subnet}.0.2`, daemons: [a, b].map(daemonOf) };
 }
 
 /** @throws Error when it does not run. */

@@ -33,6 +33,14 @@ export class Samples {
     subjects.set(subject, [...(subjects.get(subject) ?? []), value]);
   }
 
+  /** As rows(), and behind it the ratio of each run to that of the baseline beside it: median, least and largest. */
+  pairedRows(baseline: string): string[][] {
+    const ratios = [...this.#samples.values()].flatMap((subjects) =>
+      [...subjects.values()].map((samples) => ratiosOf(samples, subjects.get(baseline))),
+    );
+    return this.rows(baseline).map((row, at) => [...row, ...(ratios[at] as readonly string[])]);
+  }
+
   /** One row for each figure and subject; the ratio is that of the medians. */
   rows(baseline: string): string[][] {
     return [...this.#samples].flatMap(([figure, subjects]) => {
@@ -48,6 +56,21 @@ export class Samples {
 }
 
 export const significant = (value: number): string => (Math.abs(value) >= 1000 ? String(Math.round(value)) : String(Number(value.toPrecision(3))));
+
+function ratiosOf(samples: readonly number[], base: readonly number[] | undefined): string[] {
+  const ratios = samples.map((sample, run) => sample / (base?.[run] ?? 0));
+  if (base === undefined || !ratios.every(Number.isFinite)) return ['-', '-'];
+  const { median, min, max } = summarize(ratios);
+  return [significant(median), `${significant(min)} - ${significant(max)}`];
+}
+
+/** The value that `share` of the samples do not exceed. @throws RangeError without a sample. */
+export function quantile(samples: readonly number[], share: number): number {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const value = sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
+  if (value === undefined) throw new RangeError('no samples');
+  return value;
+}
 
 /** The first column is text and stands left, numbers stand right. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {

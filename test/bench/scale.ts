@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { Client } from '../../src/core/rpc/client.ts';
 import { mac } from '../helpers/frames.ts';
-import { type Host, twoHosts, waitFor } from '../helpers/netns.ts';
+import { type Datapath, type Host, twoHosts, waitFor } from '../helpers/netns.ts';
 import { control, controlAfter, mappingFile } from '../helpers/netns-overlay.ts';
 import { askForMany, costOf, createMany, linkPlugins, setTargets, waitsDuring } from '../helpers/netns-scale.ts';
 import { daemonOf } from './paths.ts';
@@ -34,13 +34,15 @@ interface Subject {
 
 type Progress = (text: string) => void;
 
+const datapathOf = ({ datapath }: Host): { readonly datapath: string } => ({ datapath: datapath ?? 'auto' });
+
 const direct = ({ host, other }: Pick<Subject, 'host' | 'other'>) => ({
   search: 'direct',
-  properties: { 'vxlan/listen_ip': host.v4, 'direct/dest_ip': other.v4, 'direct/dest_port': '4789' },
+  properties: { ...datapathOf(host), 'vxlan/listen_ip': host.v4, 'direct/dest_ip': other.v4, 'direct/dest_port': '4789' },
 });
 
-async function build(size: Size, samples: Samples): Promise<Subject> {
-  const [host, other] = await twoHosts({ v6: false });
+async function build(size: Size, datapath: Datapath, samples: Samples): Promise<Subject> {
+  const [host, other] = await twoHosts({ v6: false, datapath });
   linkPlugins(host, ['silent', 'spinning']);
   await host.startDaemon();
   const subject: Subject = { name: subjectOf(size), size, host, other, client: await control(host) };
@@ -89,6 +91,7 @@ async function show({ host, name }: Subject, samples: Samples, words: readonly s
 
 async function addTargets({ host, client, other, name }: Subject, samples: Samples): Promise<void> {
   const properties = [
+    { name: 'datapath', text: datapathOf(host).datapath },
     { name: 'vxlan/listen_ip', text: host.v4 },
     { name: 'files/config', text: mappingFile(host, 'none.json', {}) },
   ];
@@ -103,7 +106,10 @@ async function addTargets({ host, client, other, name }: Subject, samples: Sampl
 
 /** 10,000 lookups wait for a plugin that never answers, and another plugin hangs: once asked, until its host is killed. */
 async function askInVain({ host, client }: Subject): Promise<void> {
-  const properties = [{ name: 'vxlan/listen_ip', text: host.v4 }];
+  const properties = [
+    { name: 'datapath', text: datapathOf(host).datapath },
+    { name: 'vxlan/listen_ip', text: host.v4 },
+  ];
   for (const [at, search] of ['silent', 'spinning'].entries()) {
     const name = `${search}0`;
     await client.call('overlay.create', { name, encap: 'vxlan', search, vnetid: 2_000_000 + at, properties, temporary: true });
@@ -118,11 +124,11 @@ async function eachRun(runs: number, subjects: readonly Subject[], work: (subjec
 }
 
 /** Create is measured once for each size, restarts of many overlays and -t at most FEWER_RUNS times, the rest `runs` times. */
-export async function measureScale(runs: number, samples: Samples, progress: Progress): Promise<void> {
+export async function measureScale(runs: number, datapath: Datapath, samples: Samples, progress: Progress): Promise<void> {
   const subjects: Subject[] = [];
   for (const size of SIZES) {
     progress(`scale: ${subjectOf(size)}`);
-    subjects.push(await build(size, samples));
+    subjects.push(await build(size, datapath, samples));
   }
   for (const subject of subjects) noteMemory(subject, samples, '');
   await eachRun(runs, subjects, async (subject, run) => {

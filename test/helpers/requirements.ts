@@ -28,10 +28,15 @@ function canUse(path: string, mode: number): boolean {
 const isInPath = (command: string): boolean =>
   (process.env.PATH ?? '').split(':').some((folder) => canUse(join(folder, command), constants.X_OK) && existsSync(join(folder, command)));
 
+/** The kernel that runs is this version or newer. */
+export function isLinux(major: number, minor: number): boolean {
+  const [here = 0, behind = 0] = release().split('.').map(Number);
+  return here > major || (here === major && behind >= minor);
+}
+
 /** A link says whether it has the kind; nothing of it is left, because its namespace ends with the command. */
 function hasVxlan(): boolean {
-  const [major = 0, minor = 0] = release().split('.').map(Number);
-  if (major < 6 || (major === 6 && minor < 5)) return false;
+  if (!isLinux(6, 5)) return false;
   return spawnSync('unshare', ['--net', 'ip', 'link', 'add', 'probe', 'type', 'vxlan', 'id', '1', 'dstport', '4789']).status === 0;
 }
 

@@ -20,6 +20,7 @@ import {
 import { vxlan } from '../helpers/netns-packets.ts';
 import { ping, sendUdp, transfer } from '../helpers/netns-traffic.ts';
 import { must, type Running } from '../helpers/process.ts';
+import { isLinux } from '../helpers/requirements.ts';
 import { temporaryFolder } from '../helpers/temporary.ts';
 
 const OURS = '02:08:20:00:00:01';
@@ -237,9 +238,11 @@ onBothDatapaths({ commands: ['tshark', 'tcpdump', 'python3', 'ping'] })('on the 
     ];
     const good = [datagram('reserved bits', { 0: 0xff, 1: 0xff, 2: 0xff, 3: 0xff, 7: 0xff }), datagram('plain')];
     await sendUdp(peer, ours.v4, 4789, ...others, ...good);
+    // Kernel links ignore reserved bits from Linux 6.14 on, and drop such a datagram before.
+    const expected = (datapath === 'kernel' && !isLinux(6, 14) ? ['plain'] : ['reserved bits', 'plain']).map((what) => hexOf(text(what)));
     const arrived = (): string[] => framesOf(listener).filter((hex) => hex.slice(24, 28) === '88b5');
-    await waitFor(() => arrived().length >= 2, PATIENCE_MS, 'the good ones');
-    expect(arrived()).toEqual([hexOf(text('reserved bits')), hexOf(text('plain'))]);
+    await waitFor(() => arrived().length >= expected.length, PATIENCE_MS, 'the good ones');
+    expect(arrived()).toEqual(expected);
   });
 
   test('what does not fit the underlay is dropped, not cut: create-overlay warns, and health says which size to where', async () => {

@@ -7,6 +7,7 @@ import {
   LET_GO_POLL_MS,
   LET_GO_TIMEOUT_MS,
   MAX_RESTORE_HOLD_MS,
+  PUNT_BUFFER_BYTES,
   PUNT_PORTS,
   RESTORE_HOLD_MS,
   SEND_SOCKETS,
@@ -289,7 +290,7 @@ export class MuxSockets {
       family: ipFamily(ip),
       address: ipToBytes(ip),
       port,
-      receiveBufferBytes: sendOnly ? 0 : SOCKET_BUFFER_BYTES,
+      receiveBufferBytes: sendOnly ? 0 : this.#kind === 'punt' ? PUNT_BUFFER_BYTES : SOCKET_BUFFER_BYTES,
       sendBufferBytes: sendOnly ? SOCKET_BUFFER_BYTES : 0,
       sendOnly,
     });

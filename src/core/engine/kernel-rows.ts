@@ -1,6 +1,16 @@
 // Writes the rows of kernel links, and reads what others do to them: one netlink socket for requests, one for notifications, one for whole tables.
 import type { PacketIo } from '@overlayadm/packetio';
-import { LOOKS_PER_TURN, NETLINK_BUFFER_BYTES, ROW_READS_PER_TURN, ROWS_PER_LOOK, USAGE_MS, USAGE_SHARE } from '../util/limits.ts';
+import {
+  FEW_PUNTED,
+  LOOKS_PER_TURN,
+  NETLINK_BUFFER_BYTES,
+  ROW_FORCED_EARLY_MS,
+  ROW_FORCED_MS,
+  ROW_READS_PER_TURN,
+  ROWS_PER_LOOK,
+  USAGE_MS,
+  USAGE_SHARE,
+} from '../util/limits.ts';
 import { dumpRequest, newRowView, RowMessages, RowReader } from './fdb-messages.ts';
 import type { KernelLink, WireDestination } from './messages.ts';
 import { NO_ENTRY, type RowMirror } from './row-mirror.ts';
@@ -194,15 +204,17 @@ export class KernelRows {
     const { mirror, punt } = port;
     if (!port.isRead) return;
     for (let looks = 0; looks < LOOKS_PER_TURN && mirror.fresh > 0; looks++) {
-      const forced = this.#crowded.has(punt) || port.takePunted() > 0;
-      if (forced && !mirror.isOverdue(this.#parts.now())) {
-        if (this.#crowded.has(punt)) return;
+      const isCrowded = this.#crowded.has(punt);
+      const waiting = isCrowded ? Number.POSITIVE_INFINITY : port.takePunted();
+      const patience = patienceFor(waiting);
+      if (!mirror.hasWaited(this.#parts.now(), patience)) {
+        if (isCrowded) return;
         continue;
       }
       this.#messages.clear();
-      while (this.#messages.count <= ROWS_PER_LOOK && mirror.fresh > 0 && (!forced || mirror.isOverdue(this.#parts.now())))
+      while (this.#messages.count <= ROWS_PER_LOOK && mirror.hasWaited(this.#parts.now(), patience))
         this.#note(this.#messages.count, mirror.writeFresh(this.#messages));
-      if (forced) mirror.countForced(this.#messages.count);
+      if (patience > 0) mirror.countForced(this.#messages.count);
       this.#sendRows(mirror);
     }
     // Another link that punts there too would find as many frames, and everything else would wait for it.
@@ -374,6 +386,12 @@ export class KernelRows {
   #isOpen(port: RowPort): boolean {
     return this.#ports.get(port.mirror.link.index) === port;
   }
+}
+
+/** How long a row waits for a look that finds none, when one has found so many, ms. */
+function patienceFor(punted: number): number {
+  if (punted <= 0) return 0;
+  return punted < FEW_PUNTED ? ROW_FORCED_EARLY_MS : ROW_FORCED_MS;
 }
 
 /** Positive; -1 for what has none. */

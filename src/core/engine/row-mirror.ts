@@ -3,7 +3,7 @@
 // The cache is the truth. A row that appears where the cache has put none is somebody else's, told of and left alone; one of ours that
 // goes, or leads elsewhere, is put back. Notifications do not say who has made a change, and come after it: of a MAC address the last one
 // counts, once all have been read, and only when no change of our own is still to be written.
-import { MAX_DUMP_ATTEMPTS, MAX_FOREIGN_ROWS, MAX_STRANGE_ROWS, ROW_FORCED_MS } from '../util/limits.ts';
+import { MAX_DUMP_ATTEMPTS, MAX_FOREIGN_ROWS, MAX_STRANGE_ROWS } from '../util/limits.ts';
 import type { Counters, PortCounter } from './counters.ts';
 import { EntryQueue } from './entry-queue.ts';
 import type { RowDestination, RowMessages, RowView } from './fdb-messages.ts';
@@ -98,9 +98,9 @@ export class RowMirror {
     return this.#overflown;
   }
 
-  /** Has a row waited so long that it is put in although frames keep coming? */
-  isOverdue(now: number): boolean {
-    return this.#fresh.size > 0 && now - this.#fresh.since >= ROW_FORCED_MS;
+  /** Has a new row waited so long, ms? */
+  hasWaited(now: number, ms: number): boolean {
+    return this.#fresh.size > 0 && now - this.#fresh.since >= ms;
   }
 
   /** A row that the kernel had before: nothing is written. */

@@ -31,8 +31,15 @@ export const MAX_MESSAGES_PER_TURN = 64;
 export const ROWS_PER_LOOK = 16;
 /** Looks for one link in a turn, so that the others have theirs: a thousand rows. */
 export const LOOKS_PER_TURN = 64;
-/** A row is put in although frames keep coming after this long, ms: some of them will be overtaken. */
-export const ROW_FORCED_MS = 500;
+/**
+ * A row is put in although frames keep coming after this long, ms: those that wait then will be overtaken. Where only a few do, as of
+ * a flow that never pauses, it is not waited so long.
+ */
+export const ROW_FORCED_MS = 1000;
+export const ROW_FORCED_EARLY_MS = 250;
+export const FEW_PUNTED = 16;
+/** For frames without row: those of one flow of 100,000 a second from its first to when its row is forced. Bytes. */
+export const PUNT_BUFFER_BYTES = 32 * 1024 * 1024;
 /** Destinations among which the one with a narrow path is looked for. */
 export const MAX_SHOWN_DESTINATIONS = 256;
 /** Rows of others that are told of. */

@@ -1,6 +1,7 @@
 // Overlays on kernel links: misses are punted, answers become rows, and what others do to the rows is undone.
 import { describe, expect, it } from 'vitest';
 import { writeTargets } from '../../../src/core/engine/snapshot.ts';
+import { FEW_PUNTED, ROW_FORCED_EARLY_MS, ROW_FORCED_MS } from '../../../src/core/util/limits.ts';
 import { EngineRig, loopback, PUNT_PORT, to } from '../../helpers/engine-rig.ts';
 import { frame, mac } from '../../helpers/frames.ts';
 
@@ -42,24 +43,39 @@ describe('a kernel link', () => {
     const link = rig.openKernel(1);
     const original = rig.io.receive.bind(rig.io);
     // Whoever looks finds another frame.
+    let [another, target] = [1, 9];
     rig.io.receive = (...given) => {
       const count = original(...given);
-      link.send(frame(mac(9), mac(1), 'again'));
+      for (let i = 0; i < another; i++) link.send(frame(mac(target), mac(1), 'again'));
       return count;
     };
+    another = FEW_PUNTED;
     link.send(frame(mac(9), mac(1), 'first'));
     rig.turn();
     const [asked] = rig.asked();
     rig.answer({ id: asked?.id as number, kind: 'found', to: to(2) });
     turns(rig, 3);
     expect(rig.io.fdb.rows(link.index, key(9))).toEqual([]);
-    rig.now += 499;
+    rig.now += ROW_FORCED_MS - 1;
     rig.turn();
     expect(rig.io.fdb.rows(link.index, key(9))).toEqual([]);
     rig.now += 1;
     rig.turn();
     expect(rig.io.fdb.rows(link.index, key(9))).toHaveLength(1);
     expect(rig.counters(1)).toMatchObject({ 'row.installed': 1, 'row.forced': 1 });
+    // Of a flow that never pauses only few wait.
+    [another, target] = [1, 7];
+    rig.send({ op: 'cacheSet', port: 1, mac: key(8), to: to(2), fixed: false });
+    link.send(frame(mac(7), mac(1), 'other'));
+    rig.turn();
+    rig.now += ROW_FORCED_EARLY_MS - 1;
+    link.send(frame(mac(7), mac(1), 'other'));
+    rig.turn();
+    expect(rig.io.fdb.rows(link.index, key(8))).toEqual([]);
+    rig.now += 1;
+    link.send(frame(mac(7), mac(1), 'other'));
+    rig.turn();
+    expect(rig.io.fdb.rows(link.index, key(8))).toHaveLength(1);
   });
 
   it('changes a destination in place, drops what is set to drop, and takes rows away with their targets', () => {

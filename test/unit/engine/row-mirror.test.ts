@@ -61,7 +61,7 @@ const handSteps: readonly { readonly weight: number; readonly arbitrary: fc.Arbi
 const stepsOf = (...kinds: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Step> }[]): fc.Arbitrary<Step[]> =>
   fc.array(fc.oneof(...kinds), { maxLength: 40, size: 'max' });
 
-vi.setConfig({ testTimeout: 30_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 const tables = vi.spyOn(TargetTable.prototype, 'insert');
 afterEach(() => tables.mockClear());
