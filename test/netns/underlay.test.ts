@@ -84,8 +84,14 @@ onBothDatapaths({ commands: ['ping'] })('the listen address', (datapath) => {
       await host.must('ip', ['link', 'set', 'under0', 'up']);
     }
     for (const host of [a, b]) for (const { overlay } of FAMILIES) await until(host, overlay, null);
-    await waitFor(async () => (await a.must('ip', ['-o', 'link', 'show', 'dev', 'under0'])).stdout.includes('state UP'), PATIENCE_MS, 'the link');
-    await waitFor(async () => (await ping(blue, '10.8.1.2', { count: 1, waitSeconds: 1 })).received === 1, PATIENCE_MS, 'IPv6 on the underlay');
+    for (const host of [a, b]) {
+      const isUp = async (): Promise<boolean> => (await host.must('ip', ['-o', 'link', 'show', 'dev', 'under0'])).stdout.includes('state UP');
+      await waitFor(isUp, PATIENCE_MS, 'the link');
+    }
+    for (const [from, last] of [[blue, 2] as const, [red, 1] as const]) {
+      const reaches = async (): Promise<boolean> => (await ping(from, `10.8.1.${last}`, { count: 1, waitSeconds: 1 })).received === 1;
+      await waitFor(reaches, PATIENCE_MS, 'IPv6 on the underlay');
+    }
     await works();
     expect(await sockets()).toBe(before);
   });
