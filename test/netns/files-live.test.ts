@@ -30,6 +30,12 @@ const PEER = '02:08:20:00:00:02';
 const NOMAD = '02:08:20:00:00:03';
 const THIRD = '198.51.100.3';
 const stranger = (number: number) => macOf(`02:08:20:00:01:${number.toString(16).padStart(2, '0')}`);
+/** From the EtherType to the operation, RFC 826. */
+const ARP_REPLY = '08060001080006040002';
+const hexByte = (value: number): string => value.toString(16).padStart(2, '0');
+/** Targets that may be refused in one attempt, and attempts. */
+const STRANGERS = 40;
+const ATTEMPTS = 6;
 /** Entries of the large file: as many as fit MAX_PLUGIN_FILE_BYTES with an address each. */
 const MANY = 100_000;
 /** A question to a plugin that reads the large file, and its ping; a busy machine included. */
@@ -133,27 +139,40 @@ onBothDatapaths({ commands: ['ping', 'python3', 'nsenter', 'mount'] })('the mapp
 
   test('a file is renamed over the old one: targets that were refused just now are reachable, pings to others go on', async () => {
     const listener = await listenFrames(blue, 'vnic0');
-    const isAnswered = (): boolean => framesOf(listener).some((hex) => hex.slice(24, 44) === '08060001080006040002');
-    const refusedAt: number[] = [];
-    const pings = await underPings('10.8.0.2', async () => {
-      const added = Array.from({ length: 200 }, (_, number) => [stranger(number), { ip: peer.v4 }] as const);
-      const edited = { ...base, ...Object.fromEntries(added), '02:08:20:00:02:01': { ip: peer.v4, arp: '10.8.2.1' } };
-      while (!isAnswered() && refusedAt.length < added.length) {
-        const frames = [frame(stranger(refusedAt.length), OURS, 'to a stranger'.padEnd(60)), arpRequest(OURS, '10.8.0.1', '10.8.2.1')];
+    const edited = (attempt: number): Mappings => {
+      const added = Array.from({ length: STRANGERS }, (_, number) => [stranger(attempt * STRANGERS + number), { ip: peer.v4 }] as const);
+      return { ...base, ...Object.fromEntries(added), [`02:08:20:00:02:${10 + attempt}`]: { ip: peer.v4, arp: `10.8.3.${attempt}` } };
+    };
+
+    /** One after the other is refused, until an answer tells that the new file is in: how long the last of them had been refused when it was known, ms. */
+    async function lastRefused(attempt: number): Promise<number> {
+      const isAnswered = (): boolean =>
+        framesOf(listener).some((hex) => hex.slice(24, 44) === ARP_REPLY && hex.slice(56, 64) === `0a0803${hexByte(attempt)}`);
+      const refusedAt: number[] = [];
+      while (!isAnswered() && refusedAt.length < STRANGERS) {
+        const to = stranger(attempt * STRANGERS + refusedAt.length);
         refusedAt.push(Date.now());
-        await sendFrames(blue, 'vnic0', frames);
-        if (refusedAt.length === 2) rename(edited);
+        await sendFrames(blue, 'vnic0', [frame(to, OURS, 'to a stranger'.padEnd(60)), arpRequest(OURS, '10.8.0.1', `10.8.3.${attempt}`)]);
+        if (refusedAt.length === 2) rename(edited(attempt));
       }
+      expect(isAnswered()).toBe(true);
       const before = await counters(client, 'overlay0');
       // The very last may have been sent when the new file was in.
       const last = refusedAt.length - 2;
-      await sendFrames(blue, 'vnic0', [frame(stranger(last), OURS, 'now known'.padEnd(60))]);
-      await waitFor(async () => (await cached()).includes(`2:8:20:0:1:${last.toString(16)}`), NEGATIVE_TTL_MS, 'the target');
-      expect(Date.now() - (refusedAt[last] ?? 0)).toBeLessThan(NEGATIVE_TTL_MS);
-      expect(changes(before, await counters(client, 'overlay0'))).not.toHaveProperty(['target.refused']);
+      await sendFrames(blue, 'vnic0', [frame(stranger(attempt * STRANGERS + last), OURS, 'now known'.padEnd(60))]);
+      const shown = `2:8:20:0:1:${(attempt * STRANGERS + last).toString(16)}`;
+      await waitFor(async () => (await cached()).includes(shown), PATIENCE_MS, 'the target');
+      const ms = Date.now() - (refusedAt[last] ?? 0);
+      if (ms < NEGATIVE_TTL_MS) expect(changes(before, await counters(client, 'overlay0'))).not.toHaveProperty(['target.refused']);
+      return ms;
+    }
+
+    const pings = await underPings('10.8.0.2', async () => {
+      // A refusal ends by itself: on a busy machine an attempt may take longer, and then it proves nothing.
+      for (let attempt = 0; attempt < ATTEMPTS; attempt++) if ((await lastRefused(attempt)) < NEGATIVE_TTL_MS) return;
+      throw new Error(`each of ${ATTEMPTS} attempts took longer than a refusal lasts`);
     });
     expectNoneLost(pings);
-    expect(isAnswered()).toBe(true);
   });
 
   test('the file is a link that is swapped: entries that are gone are invalidated, pings to others go on', async () => {

@@ -333,13 +333,13 @@ export class Engine {
   #openPort(spec: PortSpec): void {
     const mux = this.#mux(spec.port, spec.mux);
     const port = new Port(spec, mux.spec.format, mux.sender, this.#parts);
-    if (port.mirror !== undefined) this.#openRows(port, port.mirror, spec.rows?.fallbacks ?? []);
+    if (port.mirror !== undefined) this.#openRows(port, port.mirror, spec.rows?.fallbacks);
     if (spec.tap !== undefined) this.#watch(port, spec.tap, () => this.#readTap(port));
     this.#ports.set(spec.port, port);
     mux.join(port);
   }
 
-  #openRows(port: Port, mirror: RowMirror, stale: readonly WireDestination[]): void {
+  #openRows(port: Port, mirror: RowMirror, stale: readonly WireDestination[] | undefined): void {
     const isWatched = (mux: Mux | undefined): boolean => mux !== undefined && this.#tokens.has(mux);
     const mux = (): Mux | undefined => this.#muxes.get(port.mux);
     const rowPort: RowPort = {

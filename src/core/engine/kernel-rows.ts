@@ -90,12 +90,14 @@ export class KernelRows {
     return false;
   }
 
-  /** Writes the fallback. `stale`: fallbacks from before. @throws Error with what the kernel refused; then nothing is left. */
-  open(port: RowPort, stale: readonly WireDestination[]): void {
+  /** Writes the fallback. `stale`: fallbacks from before; undefined for a new link, of which nothing is to be read. @throws Error with what the kernel refused; then nothing is left. */
+  open(port: RowPort, stale: readonly WireDestination[] | undefined): void {
     this.#sockets ??= this.#open();
     this.#ports.set(port.mirror.link.index, port);
     try {
-      this.#replaceFallback(port.mirror, stale);
+      this.#replaceFallback(port.mirror, stale ?? []);
+      // What has happened between its being looked at and our listening nobody has told.
+      if (stale !== undefined) this.#toRead.add(port.mirror.link.index);
     } catch (error) {
       this.close(port);
       throw error;

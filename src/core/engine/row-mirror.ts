@@ -63,6 +63,7 @@ export class RowMirror {
   #installed = 0;
   #manyTold = false;
   #refused = 0;
+  #refusalTold = false;
   /** Drop rows and fallbacks, as the writer takes destinations. */
   readonly #words = new Uint32Array(4);
 
@@ -161,7 +162,9 @@ export class RowMirror {
   #countRefused(errno: number): void {
     this.#refused++;
     this.#host.counters.count('row.refused');
-    if (this.#refused === 1) this.#host.outbox.post({ op: 'rowsRefused', port: this.#host.id, errno });
+    if (this.#refusalTold) return;
+    this.#refusalTold = true;
+    this.#host.outbox.post({ op: 'rowsRefused', port: this.#host.id, errno });
   }
 
   /** So many rows were put in although frames kept coming. */
@@ -179,12 +182,18 @@ export class RowMirror {
 
   /** Those that were refused are tried once more. */
   retry(now: number): void {
-    if (this.#refused === 0) return;
+    if (this.#refused === 0) return this.#tellTaken();
     this.#refused = 0;
     this.#isFallbackMissing ||= this.#isFallbackRefused;
     this.#isFallbackRefused = false;
-    this.#host.outbox.post({ op: 'rowsRefused', port: this.#host.id, errno: 0 });
     this.#addMissing(now);
+  }
+
+  /** None was refused since they were tried the last time. */
+  #tellTaken(): void {
+    if (!this.#refusalTold) return;
+    this.#refusalTold = false;
+    this.#host.outbox.post({ op: 'rowsRefused', port: this.#host.id, errno: 0 });
   }
 
   /** Targets without a row: refused ones, and those that were held back because of a row of somebody else, which may have gone. */

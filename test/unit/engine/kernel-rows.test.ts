@@ -264,6 +264,8 @@ describe('a kernel that refuses', () => {
     rig.now += 10_000;
     turns(rig);
     expect(rig.io.fdb.rows(link.index, key(9))).toHaveLength(1);
+    rig.now += 10_000;
+    turns(rig);
     expect(rig.posted.filter((message) => message.op === 'rowsRefused').at(-1)).toMatchObject({ errno: 0 });
   });
 
