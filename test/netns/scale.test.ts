@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { TARGET_RECORD_BYTES } from '../../src/core/engine/snapshot.ts';
 import type { Client } from '../../src/core/rpc/client.ts';
 import { SPARE_DESCRIPTORS } from '../../src/core/util/limits.ts';
 import { macToKey } from '../../src/core/util/mac-key.ts';
@@ -16,8 +17,6 @@ const OVERLAYS = 200;
 const TARGETS = 100_000;
 const LOOKUPS = 10_000;
 const MIB = 2 ** 20;
-/** 16 bytes of key and destination at least. */
-const LEAST_RECORD_BYTES = 16;
 /** What show-overlay -t may need more for many targets than for none: a heap that is collected late. */
 const MOST_MORE_BYTES = 64 * MIB;
 const TARGETED = 'overlay1000';
@@ -87,7 +86,7 @@ onBothDatapaths({ commands: ['prlimit', 'python3'] })('one overlayd', (datapath)
       const snapshot = join(ours.dirs.run, 'targets', TARGETED);
       const waits = await waitsDuring(bystander, async () => {
         await setTargets(client, TARGETED, TARGETS, other.v4);
-        await waitFor(() => statSync(snapshot).size > LEAST_RECORD_BYTES * TARGETS, PATIENCE_MS, 'the snapshot of the targets');
+        await waitFor(() => statSync(snapshot).size > TARGET_RECORD_BYTES * TARGETS, PATIENCE_MS, 'the snapshot of the targets');
       });
       expect(waits.late).toBe(0);
     });
