@@ -148,8 +148,8 @@ describe.skipIf(reason !== undefined)(`vxlan links of the kernel${reason === und
     expect(await framesBy('192.0.2.11', vxlanDatagram(200), { name: 'foreign0' })).toBe(1);
     expect(await framesBy('2001:db8::1', vxlanDatagram(100), { name: 'overlay1' })).toBe(1);
     expect(await framesBy('2001:db8::11', vxlanDatagram(100), { name: 'overlay1' })).toBe(0);
-    expect(table()).toMatch(/@at4 counter packets 2 bytes \d+ drop/);
-    expect(table()).toMatch(/@at6 counter packets 1 bytes \d+ drop/);
+    expect(table()).toMatch(/@ours4 counter packets 2 bytes \d+ drop/);
+    expect(table()).toMatch(/@ours6 counter packets 1 bytes \d+ drop/);
     await peer.call('listen', '0.0.0.0', 9999);
     await host.call('listen', '0.0.0.0', 9999);
     await peer.call('send', '192.0.2.11', 9999, vxlanDatagram(100));

@@ -2,12 +2,12 @@
 import { MAX_ELEMENTS_PER_MESSAGE } from '../util/limits.ts';
 import { concat, host } from './netlink/message.ts';
 import {
+  accept,
   countAndDrop,
   dropInputFrom,
   type Expression,
   isEqual,
   isIn,
-  isNotIn,
   loadMeta,
   loadPayload,
   NFT_META,
@@ -73,28 +73,44 @@ const loadPortAndVni = (): Expression[] => [
   loadPayload(NFT_PAYLOAD.transport, 12, 3, NFT_REGISTER.secondWord),
 ];
 
+interface Family {
+  readonly name: '4' | '6';
+  readonly nfproto: number;
+  /** Where the destination address is in the header, and its length. Bytes. */
+  readonly offset: number;
+  readonly length: number;
+}
+/** NFPROTO_IPV4, NFPROTO_IPV6; the destination address in their headers (RFC 791 §3.1, RFC 8200 §3). */
+const V4: Family = { name: '4', nfproto: 2, offset: 16, length: 4 };
+const V6: Family = { name: '6', nfproto: 10, offset: 24, length: 16 };
+
+const isUdp = (): Expression[] => [loadMeta(NFT_META.l4proto), isEqual(IPPROTO_UDP)];
+const isFamily = ({ nfproto }: Family): Expression[] => [loadMeta(NFT_META.nfproto), isEqual(nfproto)];
+
 /**
- * `udp dport . @th,96,24 @oursN udp dport . @th,96,24 . ip daddr != @atN counter drop`, expression by expression as nft(8) makes it of that
- * line: a table that somebody saved and loaded again is not taken for another one.
+ * `udp dport . @th,96,24 . ip daddr @atN accept`, and behind it `meta nfproto ipv4 udp dport . @th,96,24 @oursN counter drop`: what is right
+ * costs one lookup. Other chains see it all the same. Expression by expression as nft(8) makes them of these lines: a table that somebody
+ * saved and loaded again is not taken for another one.
  */
-const dropElsewhere = (family: '4' | '6', nfproto: number, offset: number, length: number): Expression[] => [
-  loadMeta(NFT_META.l4proto),
-  isEqual(IPPROTO_UDP),
+const acceptHere = (family: Family): Expression[] => [
+  ...isUdp(),
+  ...isFamily(family),
   ...loadPortAndVni(),
-  isIn(`ours${family}`),
-  loadMeta(NFT_META.nfproto),
-  isEqual(nfproto),
+  loadPayload(NFT_PAYLOAD.network, family.offset, family.length, NFT_REGISTER.thirdWord),
+  isIn(`at${family.name}`),
+  accept(),
+];
+const dropElsewhere = (family: Family): Expression[] => [
+  ...isFamily(family),
+  ...isUdp(),
   ...loadPortAndVni(),
-  loadPayload(NFT_PAYLOAD.network, offset, length, NFT_REGISTER.thirdWord),
-  isNotIn(`at${family}`),
+  isIn(`ours${family.name}`),
   ...countAndDrop(),
 ];
 
-/** NFPROTO_IPV4, NFPROTO_IPV6; the destination address in their headers (RFC 791 §3.1, RFC 8200 §3). */
 export const FILTER_RULES: readonly { readonly chain: string; readonly expressions: readonly Expression[] }[] = [
   { chain: PREROUTING.name, expressions: dropInputFrom(ISOLATED.name) },
-  { chain: INPUT.name, expressions: dropElsewhere('4', 2, 16, 4) },
-  { chain: INPUT.name, expressions: dropElsewhere('6', 10, 24, 16) },
+  ...[V4, V6].flatMap((family) => [acceptHere(family), dropElsewhere(family)]).map((expressions) => ({ chain: INPUT.name, expressions })),
 ];
 
 /** `SET HEX`: a set and a key in it. */

@@ -12,7 +12,6 @@ const NFTA_PAYLOAD = { destination: 1, base: 2, offset: 3, length: 4 } as const;
 const NFTA_LOOKUP = { set: 1, source: 2, flags: 5 } as const;
 const NFTA_IMMEDIATE = { destination: 1, data: 2 } as const;
 const NFT_CMP_EQ = 0;
-const NFT_LOOKUP_F_INV = 1;
 
 /**
  * Registers of 16 bytes from 1 on, and the same memory again as words of 32 bits from NFT_REG32_00 = 8 on: 1 and 8 are the
@@ -50,19 +49,18 @@ export const loadPayload = (base: number, offset: number, length: number, regist
     number(NFTA_PAYLOAD.length, length),
   );
 
-const lookup = (set: string, ...more: Uint8Array[]): Expression =>
-  expression('lookup', host.attribute(NFTA_LOOKUP.set, cString(set)), number(NFTA_LOOKUP.source, NFT_REGISTER.first), ...more);
-export const isIn = (set: string): Expression => lookup(set);
-export const isNotIn = (set: string): Expression => lookup(set, number(NFTA_LOOKUP.flags, NFT_LOOKUP_F_INV));
+export const isIn = (set: string): Expression =>
+  expression('lookup', host.attribute(NFTA_LOOKUP.set, cString(set)), number(NFTA_LOOKUP.source, NFT_REGISTER.first));
 
-export const countAndDrop = (): Expression[] => [
-  expression('counter'),
+const verdict = (code: number): Expression =>
   expression(
     'immediate',
     number(NFTA_IMMEDIATE.destination, NFT_REGISTER.verdict),
-    host.nested(NFTA_IMMEDIATE.data, host.nested(NFTA_DATA.verdict, number(NFTA_VERDICT_CODE, NF.drop))),
-  ),
-];
+    host.nested(NFTA_IMMEDIATE.data, host.nested(NFTA_DATA.verdict, number(NFTA_VERDICT_CODE, code))),
+  );
+/** No further rule of this chain; other chains go on. */
+export const accept = (): Expression => verdict(NF.accept);
+export const countAndDrop = (): Expression[] => [expression('counter'), verdict(NF.drop)];
 
 /** `iifname @SET counter drop` */
 export const dropInputFrom = (set: string): Expression[] => [loadMeta(NFT_META.iifname), isIn(set), ...countAndDrop()];
