@@ -1,51 +1,28 @@
 // An overlay that is open on a kernel link: what becomes of the link, its filter, its socket and its place in the engine.
 import { ipFromBytes, ipScope, messageOf, type UnderlaySocket } from '@overlayadm/api';
-import type { EngineLink, KernelLink, WireDestination } from '../engine/messages.ts';
+import type { KernelLink, WireDestination } from '../engine/messages.ts';
 import type { KernelNetwork, LinkInfo, LinkStatistics } from '../linux/types.ts';
 import type { Log } from '../util/log.ts';
-import type { Serial } from '../util/serial.ts';
-import { Unwind } from '../util/unwind.ts';
-import type { DatapathPort, DatapathSpec, PortEvents } from './driver.ts';
+import type { Unwind } from '../util/unwind.ts';
+import type { DatapathSpec, PortEvents } from './driver.ts';
 import { countKernel, type Unsent, unsentSince } from './kernel-counters.ts';
 import type { KernelWatch, WatchedLink } from './kernel-watch.ts';
-import type { MuxSockets, OpenMux } from './mux-sockets.ts';
-import type { PortClaims } from './port-claims.ts';
+import type { OpenMux } from './mux-sockets.ts';
+import { OpenPort, type OpenPortFacts, type OpenPortParts } from './open-port.ts';
 
-export interface KernelPortParts {
-  readonly engine: EngineLink;
+export interface KernelPortParts extends OpenPortParts {
   readonly kernel: KernelNetwork;
-  readonly claims: PortClaims;
-  readonly muxes: MuxSockets;
   readonly watch: KernelWatch;
-  readonly serial: Serial;
   readonly log: Log;
-  readonly report: (error: unknown) => void;
   /** What the engine has to know of the link when it is as in `spec`, behind this mux. */
   linkOf(spec: DatapathSpec, mux: OpenMux): KernelLink;
 }
 
-/** What stands when open() is through. */
-export interface KernelPortFacts {
-  readonly id: number;
-  readonly linkIndex: number;
-  readonly adopted: boolean;
-  readonly known: Uint8Array;
-}
-
-export class KernelPort implements DatapathPort, WatchedLink {
+export class KernelPort extends OpenPort<KernelPortParts> implements WatchedLink {
   readonly driver = 'kernel';
-  readonly id: number;
-  readonly linkIndex: number;
-  readonly adopted: boolean;
-  readonly known: Uint8Array;
-  readonly #parts: KernelPortParts;
   /** What the link had counted when it was opened: counters of an overlay begin with overlayd. */
   readonly #before: LinkStatistics;
-  #spec: DatapathSpec;
-  #mux: OpenMux;
   #events: PortEvents | undefined;
-  #kept = false;
-  #ended = false;
   #filterRepairs = 0;
   #linkRepairs = 0;
   /** What the link and the host had counted when it was looked at last, and what of it has been told apart. */
@@ -54,14 +31,8 @@ export class KernelPort implements DatapathPort, WatchedLink {
   /** Something did not fit, and it is not known where. */
   #isNarrow = false;
 
-  constructor(parts: KernelPortParts, spec: DatapathSpec, mux: OpenMux, facts: KernelPortFacts) {
-    this.#parts = parts;
-    this.#spec = spec;
-    this.#mux = mux;
-    this.id = facts.id;
-    this.linkIndex = facts.linkIndex;
-    this.adopted = facts.adopted;
-    this.known = facts.known;
+  constructor(parts: KernelPortParts, spec: DatapathSpec, mux: OpenMux, facts: OpenPortFacts) {
+    super(parts, spec, mux, facts);
     this.#before = parts.kernel.statistics(facts.linkIndex);
     this.#seen = { link: this.#before, fragFails: parts.kernel.fragFails() };
     parts.watch.add(this);
@@ -72,44 +43,15 @@ export class KernelPort implements DatapathPort, WatchedLink {
   }
 
   counters(counted: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
-    this.#countUnsent(this.#parts.kernel.fragFails());
+    this.#countUnsent(this.parts.kernel.fragFails());
     const kernel = countKernel(counted, this.#before, this.#seen.link, this.#unsent);
     return { ...kernel, 'filter.repaired': this.#filterRepairs, 'link.repaired': this.#linkRepairs };
   }
 
-  keep(): void {
-    this.#kept = true;
-    this.#parts.muxes.keep(this.#mux);
-  }
-
-  close(): Promise<void> {
-    return this.#parts.serial.run(() => this.#end((unwind) => this.#undo(unwind)));
-  }
-
-  release(): Promise<void> {
-    return this.#parts.serial.run(() => this.#end((unwind) => this.#letGo(unwind)));
-  }
-
-  setMtu(mtu: number): void {
-    const { kernel, engine } = this.#parts;
-    kernel.setMtu(this.#spec.name, mtu);
-    engine.send({ op: 'setMtu', port: this.id, mtu });
-    this.#spec = { ...this.#spec, mtu };
-  }
-
-  setPoint(point: WireDestination): void {
-    this.#parts.engine.send({ op: 'setPoint', port: this.id, point });
-    this.#spec = { ...this.#spec, point };
-  }
-
-  move(socket: UnderlaySocket): Promise<void> {
-    return this.#parts.serial.run(() => this.#move(socket));
-  }
-
   look(fragFails: number): void {
-    if (this.#ended) return;
-    const { kernel, log } = this.#parts;
-    const { name } = this.#spec;
+    if (this.hasEnded) return;
+    const { kernel, log } = this.parts;
+    const { name } = this.spec;
     try {
       const link = kernel.link(name);
       if (link?.index !== this.linkIndex) return this.#events?.trouble('device', this.#whereTo(name));
@@ -118,7 +60,7 @@ export class KernelPort implements DatapathPort, WatchedLink {
         this.#linkRepairs++;
         log.warn({ overlay: name }, 'its link was taken down by somebody, and is up again');
       }
-      const changed = whatChanged(link, this.#spec.socket);
+      const changed = whatChanged(link, this.spec.socket);
       if (changed === undefined) this.#events?.over('device');
       else this.#events?.trouble('device', `the link of ${name} was changed by somebody: ${changed}`);
       if (this.#countUnsent(fragFails)) this.#findNarrow();
@@ -129,7 +71,7 @@ export class KernelPort implements DatapathPort, WatchedLink {
 
   /** True when something did not fit since the last time. */
   #countUnsent(fragFails: number): boolean {
-    const { kernel } = this.#parts;
+    const { kernel } = this.parts;
     const before = this.#seen;
     this.#seen = { link: kernel.statistics(this.linkIndex), fragFails };
     const { tooBig, dropped } = unsentSince(before.link, this.#seen.link, this.#seen.fragFails - before.fragFails);
@@ -141,7 +83,7 @@ export class KernelPort implements DatapathPort, WatchedLink {
   /** The kernel does not say what did not fit where: the first destination with a path that is too narrow for what the overlay may send. */
   #findNarrow(): void {
     this.#isNarrow = false;
-    const { engine, report } = this.#parts;
+    const { engine, report } = this.parts;
     engine
       .call({ op: 'destinations', port: this.id })
       .then((found) => this.#tellNarrow((found ?? []) as readonly WireDestination[]))
@@ -149,8 +91,8 @@ export class KernelPort implements DatapathPort, WatchedLink {
   }
 
   #tellNarrow(destinations: readonly WireDestination[]): void {
-    const { kernel } = this.#parts;
-    const { mtu, header, carriesVlanTag, socket, point } = this.#spec;
+    const { kernel } = this.parts;
+    const { mtu, header, carriesVlanTag, socket, point } = this.spec;
     for (const to of point === undefined ? destinations : [point]) {
       const plain = mtu + (to.family === 4 ? 28 : 48) + header.length + 14;
       const largest = plain + (carriesVlanTag ? 4 : 0);
@@ -171,77 +113,46 @@ export class KernelPort implements DatapathPort, WatchedLink {
 
   /** The link is not there under its name. */
   #whereTo(name: string): string {
-    const now = this.#parts.kernel.links().find(({ index }) => index === this.linkIndex);
+    const now = this.parts.kernel.links().find(({ index }) => index === this.linkIndex);
     if (now === undefined) return `${name} was deleted by somebody`;
     return `the link of ${name} was renamed to ${now.name} by somebody; "ip link set ${now.name} name ${name}" gives it its name back`;
   }
 
-  /** Steps are added in the order of open() and done last first; one that fails does not keep the others from being done. */
-  async #end(add: (unwind: Unwind) => void): Promise<void> {
-    if (this.#ended) return;
-    this.#ended = true;
-    await using unwind = new Unwind(this.#parts.report);
-    const { claims } = this.#parts;
-    unwind.add(() => claims.release(this.#spec.socket, this.#spec.name));
-    add(unwind);
-    unwind.add(() => this.#parts.watch.remove(this));
-  }
-
-  #undo(unwind: Unwind): void {
-    const { kernel, muxes } = this.#parts;
-    const { name, vnetid } = this.#spec;
-    unwind.add(() => muxes.leave(this.#mux, vnetid));
+  protected undo(unwind: Unwind): void {
+    const { kernel, muxes, watch } = this.parts;
+    const { name, vnetid } = this.spec;
+    unwind.add(() => muxes.leave(this.mux, vnetid));
     // Its rows go with the link, what stands on it too, and only then its filter.
     unwind.add(() => kernel.releaseVxlan(name));
     unwind.add(() => this.#deleteLink());
-    unwind.add(() => this.#closePort());
+    unwind.add(() => this.closePort());
+    unwind.add(() => watch.remove(this));
   }
 
   /** The link goes on forwarding by its rows, behind its filter; frames without row wait in the socket. */
-  #letGo(unwind: Unwind): void {
-    const { muxes } = this.#parts;
-    unwind.add(() => muxes.release(this.#mux, this.#spec.vnetid));
-    unwind.add(() => this.#closePort());
-    unwind.add(() => muxes.hold(this.#mux));
+  protected letGo(unwind: Unwind): void {
+    const { muxes, watch } = this.parts;
+    unwind.add(() => muxes.release(this.mux, this.spec.vnetid));
+    unwind.add(() => this.closePort());
+    unwind.add(() => muxes.hold(this.mux));
+    unwind.add(() => watch.remove(this));
   }
 
-  async #closePort(): Promise<void> {
-    await this.#parts.engine.call({ op: 'closePort', port: this.id });
+  protected linkOf(spec: DatapathSpec, mux: OpenMux): KernelLink {
+    return this.parts.linkOf(spec, mux);
+  }
+
+  /** The filter takes both addresses meanwhile. */
+  protected moveLink({ name, socket }: DatapathSpec): void {
+    this.parts.kernel.moveVxlan(name, socket.listenIp);
   }
 
   /** Also under another name. */
   #deleteLink(): void {
-    const { kernel } = this.#parts;
-    const named = kernel.link(this.#spec.name);
+    const { kernel } = this.parts;
+    const named = kernel.link(this.spec.name);
     const link = named?.index === this.linkIndex ? named : kernel.links().find(({ index }) => index === this.linkIndex);
     if (link !== undefined) kernel.deleteOverlayLink(link.name);
-  }
-
-  /**
-   * Frames without row are told where to first, and taken from the old address too; then the link gets its new address, while the
-   * filter takes both.
-   */
-  async #move(socket: UnderlaySocket): Promise<void> {
-    const { engine, kernel, claims, muxes, linkOf, report } = this.#parts;
-    const { name, encap, vnetid, socket: before } = this.#spec;
-    if (this.#ended || (socket.listenIp === before.listenIp && socket.listenPort === before.listenPort)) return;
-    const spec = { ...this.#spec, socket };
-    await using unwind = new Unwind(report);
-    const claim = claims.move('kernel', encap, before, socket, name);
-    unwind.add(() => claim.undo());
-    const mux = await muxes.join(spec);
-    unwind.add(() => muxes.withdraw(mux, vnetid));
-    await engine.call({ op: 'movePort', port: this.id, mux: mux.id, kernel: linkOf(spec, mux) });
-    const back = { op: 'movePort', port: this.id, mux: this.#mux.id, kernel: linkOf(this.#spec, this.#mux) } as const;
-    unwind.add(async () => void (await engine.call(back)));
-    kernel.moveVxlan(name, socket.listenIp);
-    unwind.keep();
-    claim.keep();
-    const left = this.#mux;
-    this.#mux = mux;
-    this.#spec = spec;
-    if (this.#kept) muxes.keep(mux);
-    await muxes.leave(left, vnetid);
   }
 }
 

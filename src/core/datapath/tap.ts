@@ -85,6 +85,6 @@ export class TapDriver implements DatapathDriver {
     await engine.call({ op: 'openPort', spec: { ...portTraits(spec), port: id, mux: mux.id, tap: tap.fd } });
     unwind.keep();
     const facts = { id, linkIndex: index, adopted: before?.index === index, tap: tap.fd };
-    return new TapPort(this.#parts, this.#muxes, this.#serial, spec, mux, facts);
+    return new TapPort({ ...this.#parts, muxes: this.#muxes, serial: this.#serial }, spec, mux, facts);
   }
 }
