@@ -87,8 +87,7 @@ export interface DatapathPort {
 
 export interface DatapathDriver {
   readonly name: DriverName;
-  /** Why it cannot serve this overlay, so that `auto` can pass on and a person can be told; undefined when it can. */
-  /** `except`: an overlay that leaves its own data path for this one. */
+  /** Why it cannot serve this overlay, so that `auto` can pass on and a person can be told; undefined when it can. `except`: an overlay that leaves its own for this one. */
   refuse(spec: Pick<DatapathSpec, 'format' | 'socket'>, except?: string): string | undefined;
   /**
    * Opens the overlay, or changes nothing.

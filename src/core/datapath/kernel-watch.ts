@@ -33,14 +33,16 @@ const TOLD = [
   { protocol: 12, groups: [7] },
 ] as const;
 
-interface Ears {
-  readonly sockets: readonly { readonly socket: number; readonly notice: number }[];
+/** A socket that is told, and its number in the engine. */
+interface Ear {
+  readonly socket: number;
+  readonly notice: number;
 }
 
 export class KernelWatch {
   readonly #parts: KernelWatchParts;
   readonly #links = new Set<WatchedLink>();
-  #ears: Ears | undefined;
+  #ears: readonly Ear[] | undefined;
   #timer: Timer | undefined;
   #isSoon = false;
   #isLooking = false;
@@ -59,17 +61,17 @@ export class KernelWatch {
     if (this.#ears !== undefined) return;
     const { io, engine, report, nextId } = this.#parts;
     await using unwind = new Unwind(report);
-    const sockets: { socket: number; notice: number }[] = [];
+    const ears: Ear[] = [];
     for (const { protocol, groups } of TOLD) {
       const socket = io.openNetlink({ protocol, groups });
       unwind.add(() => io.close(socket));
       const notice = nextId();
       await engine.call({ op: 'watch', notice, socket });
       unwind.add(async () => void (await engine.call({ op: 'unwatch', notice })));
-      sockets.push({ socket, notice });
+      ears.push({ socket, notice });
     }
     unwind.keep();
-    this.#ears = { sockets };
+    this.#ears = ears;
     this.#plan(UNDERLAY_POLL_MS);
   }
 
@@ -87,7 +89,7 @@ export class KernelWatch {
     this.#timer = undefined;
     const { engine, io, report } = this.#parts;
     await using unwind = new Unwind(report);
-    for (const { socket, notice } of ears.sockets) {
+    for (const { socket, notice } of ears) {
       unwind.add(() => io.close(socket));
       // An engine that is gone reads no more.
       unwind.add(async () => void (await engine.call({ op: 'unwatch', notice })));

@@ -134,7 +134,7 @@ export class KernelDriver implements DatapathDriver {
   }
 }
 
-const isUnspecified = (ip: IpAddress): boolean => ipToBytes(ip).every((byte) => byte === 0);
+const isUnspecified = (ip: IpAddress): boolean => ipScope(ip) === 'unspecified';
 
 /** fe80::/10 (RFC 4291 §2.4). */
 const isLinkLocal = (ip: IpAddress): boolean => {

@@ -4,12 +4,13 @@
 // goes, or leads elsewhere, is put back. Notifications do not say who has made a change, and come after it: of a MAC address the last one
 // counts, once all have been read, and only when no change of our own is still to be written.
 import { MAX_DUMP_ATTEMPTS, MAX_FOREIGN_ROWS, MAX_STRANGE_ROWS } from '../util/limits.ts';
+import { keyHalves, keyOfHalves } from '../util/mac-key.ts';
 import type { Counters, PortCounter } from './counters.ts';
 import { EntryQueue } from './entry-queue.ts';
 import type { RowDestination, RowMessages, RowView } from './fdb-messages.ts';
 import type { ForeignRow, KernelLink, WireDestination } from './messages.ts';
 import type { Outbox } from './outbox.ts';
-import { readAddress, writeAddress } from './target-address.ts';
+import { isAddress, readAddress, writeAddress } from './target-address.ts';
 import { ROW, STATE, type TargetTable } from './target-table.ts';
 
 /** What it needs of the overlay it belongs to. */
@@ -36,7 +37,6 @@ interface Strange {
 }
 
 const isWanted = (state: number): boolean => state === STATE.forward || state === STATE.drop;
-const macOf = (high: number, low: number): number => high * 0x1_0000_0000 + (low >>> 0);
 
 export class RowMirror {
   readonly #host: MirrorHost;
@@ -206,8 +206,10 @@ export class RowMirror {
 
   /** One notification. */
   noticed(view: RowView, now: number): void {
-    if (view.kind === 'gone') this.#goneWhileRead++;
-    if (view.kind === 'gone') this.#noteForDump(macOf(view.high, view.low), undefined, view.ours);
+    if (view.kind === 'gone') {
+      this.#goneWhileRead++;
+      this.#noteForDump(keyOfHalves(view.high, view.low), undefined, view.ours);
+    }
     if (view.high === 0 && view.low === 0) return this.#noticedFallback(view, now);
     const { table } = this.#host.cache;
     const entry = table.find(view.high, view.low);
@@ -241,7 +243,7 @@ export class RowMirror {
     for (const [mac, { ours }] of this.#strange) {
       if (!ours) continue;
       this.#strange.delete(mac);
-      const [high, low] = [Math.floor(mac / 0x1_0000_0000), mac | 0];
+      const [high, low] = keyHalves(mac);
       const entry = table.find(high, low);
       const marks = entry < 0 ? 0 : (table.row[entry] as number);
       // By now it may be the row of a target, or become it.
@@ -281,7 +283,7 @@ export class RowMirror {
       return;
     }
     if ((marks & ROW.installed) === 0) {
-      const mac = macOf(view.high, view.low);
+      const mac = keyOfHalves(view.high, view.low);
       if (this.#noticedSince.has(mac)) return;
       if (view.ours) stray(view.high, view.low);
       else this.#dumping?.set(mac, { ours: false, row: foreignRow(view) });
@@ -332,7 +334,7 @@ export class RowMirror {
   /** A target whose row is somebody else's, from before it was one. */
   #isHeldBack({ high, low }: Pick<RowView, 'high' | 'low'>, marks: number): boolean {
     if ((marks & ROW.installed) !== 0) return false;
-    const mac = macOf(high, low);
+    const mac = keyOfHalves(high, low);
     const dumped = this.#noticedSince.has(mac) ? this.#noticedSince.get(mac) : this.#dumping?.get(mac);
     return (this.#strange.get(mac) ?? dumped)?.ours === false;
   }
@@ -355,9 +357,9 @@ export class RowMirror {
     // A row that somebody has made theirs does not become ours again by a change (net/core: flags of such a row stay).
     if (((table.row[entry] as number) & ROW.taken) !== 0) into.add('remove', this.#link.index, high, low, undefined);
     table.row[entry] = (table.row[entry] as number) & ~ROW.taken;
-    this.#strange.delete(macOf(high, low));
-    this.#dumping?.delete(macOf(high, low));
-    if (this.#noticedSince.has(macOf(high, low))) this.#noticedSince.set(macOf(high, low), undefined);
+    this.#strange.delete(keyOfHalves(high, low));
+    this.#dumping?.delete(keyOfHalves(high, low));
+    if (this.#noticedSince.has(keyOfHalves(high, low))) this.#noticedSince.set(keyOfHalves(high, low), undefined);
     into.add('replace', this.#link.index, high, low, this.#entryDestination(entry));
     this.#host.counters.count('row.installed');
     this.#mark(entry, ROW.installed | ROW.seen);
@@ -404,7 +406,7 @@ export class RowMirror {
   }
 
   #noticedStrange(view: RowView, now: number): void {
-    const mac = macOf(view.high, view.low);
+    const mac = keyOfHalves(view.high, view.low);
     if (view.kind === 'gone') {
       if (!this.#strange.delete(mac)) return;
       const entry = this.#host.cache.table.find(view.high, view.low);
@@ -436,9 +438,7 @@ export class RowMirror {
 
   #isFallback(view: RowView): boolean {
     const { family, ip, port } = this.#link.fallback;
-    if (view.family !== family || this.#portOf(view) !== port) return false;
-    writeAddress(this.#words, 0, ip);
-    return isSame(this.#words, 0, view.address);
+    return view.family === family && this.#portOf(view) === port && isAddress(view.address, 0, ip);
   }
 
   /** A fallback from before. */
@@ -482,7 +482,7 @@ function foreignRow(view: RowView): ForeignRow {
   const isNowhere = view.family === 0 || view.address.every((word) => word === 0);
   const family = view.family === 6 ? 6 : 4;
   return {
-    mac: macOf(view.high, view.low),
+    mac: keyOfHalves(view.high, view.low),
     to: isNowhere ? undefined : { family, ip: readAddress(view.address, 0, family), port: view.port },
   };
 }

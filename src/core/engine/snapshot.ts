@@ -1,4 +1,5 @@
 // Cached targets as bytes, for the time between one overlayd and the next: pure, total, and without any state of the engine.
+import { keyHalves } from '../util/mac-key.ts';
 import type { WireDestination } from './messages.ts';
 
 /**
@@ -69,7 +70,8 @@ export function writeTargets(records: readonly TargetRecord[]): Uint8Array {
   for (const [index, { mac, to, fixed }] of records.entries()) {
     const drop = to === 'drop';
     const destination = drop ? { family: 0, udpPort: 0, address: bytes } : { family: to.family, udpPort: to.port, address: to.ip };
-    writeTarget(bytes, TARGET_RECORD_BYTES * index, { high: Math.floor(mac / 2 ** 32), low: mac | 0, drop, fixed, ...destination, addressAt: 0 });
+    const [high, low] = keyHalves(mac);
+    writeTarget(bytes, TARGET_RECORD_BYTES * index, { high, low, drop, fixed, ...destination, addressAt: 0 });
   }
   return bytes;
 }

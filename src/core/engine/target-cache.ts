@@ -8,6 +8,7 @@ import {
   MAX_TARGETS_PER_OVERLAY,
   NEGATIVE_TTL_MS,
 } from '../util/limits.ts';
+import { keyHalves } from '../util/mac-key.ts';
 import type { Counters, PortCounter } from './counters.ts';
 import { emptyQueue, type FramePool } from './frame-pool.ts';
 import type { CacheEntry, EngineAnswer, WireDestination } from './messages.ts';
@@ -86,7 +87,7 @@ export class TargetCache implements RequestOwner {
 
   /** `fixed`: a person says so, and nobody else has a say in it any more. */
   set(mac: number, to: WireDestination | 'drop', fixed: boolean, now: number): void {
-    const [high, low] = halves(mac);
+    const [high, low] = keyHalves(mac);
     let entry = this.table.find(high, low);
     if (entry >= 0 && !fixed && this.table.isFixed(entry)) return;
     if (entry < 0) entry = this.table.insert(high, low);
@@ -100,7 +101,7 @@ export class TargetCache implements RequestOwner {
 
   /** A row of a kernel link that was there before is a target from now on: nothing is written for it. Only while nothing else is known. */
   adoptRow(mac: number, to: WireDestination | 'drop'): void {
-    const [high, low] = halves(mac);
+    const [high, low] = keyHalves(mac);
     if (this.table.find(high, low) >= 0) return;
     const entry = this.table.insert(high, low);
     if (entry < 0) return this.#host.counters.count('target.table-full');
@@ -113,7 +114,7 @@ export class TargetCache implements RequestOwner {
 
   /** Has its row been adopted? Then it is where the row leads; `fixed` is what else is known of it. */
   isAdopted(mac: number, fixed: boolean): boolean {
-    const entry = this.table.find(...halves(mac));
+    const entry = this.table.find(...keyHalves(mac));
     if (entry < 0 || this.table.row[entry] === 0) return false;
     this.table.setFixed(entry, fixed);
     return true;
@@ -121,7 +122,7 @@ export class TargetCache implements RequestOwner {
 
   /** True when there was an entry to invalidate; a refusal is ended too, but was no entry. */
   invalidate(mac: number, now: number): boolean {
-    const entry = this.table.find(...halves(mac));
+    const entry = this.table.find(...keyHalves(mac));
     if (entry < 0) return false;
     const known = isValid(this.table.state[entry] as number);
     this.#apply(entry, 'invalidate', now);
@@ -130,7 +131,7 @@ export class TargetCache implements RequestOwner {
 
   /** The same by a plugin, which has no say where a person has set something. */
   withdraw(mac: number, now: number): void {
-    const entry = this.table.find(...halves(mac));
+    const entry = this.table.find(...keyHalves(mac));
     if (entry >= 0 && !this.table.isFixed(entry)) this.#apply(entry, 'invalidate', now);
   }
 
@@ -151,7 +152,7 @@ export class TargetCache implements RequestOwner {
   }
 
   get(mac: number): CacheEntry | undefined {
-    const entry = this.table.find(...halves(mac));
+    const entry = this.table.find(...keyHalves(mac));
     return entry >= 0 && isValid(this.table.state[entry] as number) ? this.#read(entry) : undefined;
   }
 
@@ -173,7 +174,7 @@ export class TargetCache implements RequestOwner {
       limit = keys[count - 1] as number;
     });
     const lowest = keys.subarray(0, used).sort().subarray(0, count);
-    return Array.from(lowest, (key) => this.#read(this.table.find(...halves(key))));
+    return Array.from(lowest, (key) => this.#read(this.table.find(...keyHalves(key))));
   }
 
   /** Each destination that any target has, once. */
@@ -351,6 +352,3 @@ export class TargetCache implements RequestOwner {
 }
 
 export const isValid = (state: number): boolean => state === STATE.forward || state === STATE.drop;
-
-/** The two halves in which the table keeps a MAC. */
-export const halves = (mac: number): [high: number, low: number] => [Math.floor(mac / 0x1_0000_0000), mac | 0];

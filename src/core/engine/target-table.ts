@@ -1,4 +1,5 @@
 // Hash table from MAC address to target, in typed arrays: a hit costs a few loads and no allocation.
+import { keyOfHalves } from '../util/mac-key.ts';
 
 /** Indexes of TARGET_STATES, as the table stores them. */
 export const STATE = { invalid: 0, pending: 1, forward: 2, drop: 3, refused: 4 } as const;
@@ -148,7 +149,7 @@ export class TargetTable {
 
   /** The MAC as one number. */
   key(entry: number): number {
-    return (this.high[entry] as number) * 0x1_0000_0000 + ((this.low[entry] as number) >>> 0);
+    return keyOfHalves(this.high[entry] as number, this.low[entry] as number);
   }
 
   #hash(high: number, low: number): number {

@@ -40,6 +40,12 @@ export function kernelRefused(subject: string, action: string, errno: number, ca
   }
 }
 
+/** The errno that kernelRefused() has put into an error, or whoever says it in other words; undefined for any other value. */
+export function refusedErrno(error: unknown): number | undefined {
+  const errno = OverlayError.is(error) ? error.details.errno : undefined;
+  return typeof errno === 'number' ? errno : undefined;
+}
+
 /** The errno of a system error that Node or the addon threw, always positive; undefined for any other value. */
 export function errnoOf(error: unknown): number | undefined {
   if (typeof error !== 'object' || error === null || !('errno' in error) || typeof error.errno !== 'number') return undefined;

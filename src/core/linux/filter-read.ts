@@ -1,6 +1,6 @@
 // Reads the table that guards vxlan links back from the kernel: is it as filter-layout.ts has it, and which elements are in it.
 import { constants } from 'node:os';
-import { OverlayError } from '@overlayadm/api';
+import { refusedErrno } from './errors.ts';
 import { type Element, elementOf, FILTER_CHAINS, FILTER_RULES, FILTER_SETS } from './filter-layout.ts';
 import { type Attributes, host, type NetlinkMessage, readBe32, readText } from './netlink/message.ts';
 import { describeExpression } from './netlink/nf-expressions.ts';
@@ -39,7 +39,7 @@ function unlessMissing<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
-    if (OverlayError.is(error) && error.details.errno === constants.errno.ENOENT) return undefined;
+    if (refusedErrno(error) === constants.errno.ENOENT) return undefined;
     throw error;
   }
 }

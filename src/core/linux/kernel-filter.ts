@@ -1,7 +1,7 @@
 // The filter of the vxlan links of the kernel: a table of nf_tables that lives on without overlayd, as its links do, and mirrors what they need.
 import { constants } from 'node:os';
 import { OverlayError } from '@overlayadm/api';
-import { errnoOf } from './errors.ts';
+import { errnoOf, refusedErrno } from './errors.ts';
 import { concerning, elementsOf, type FilterEntry } from './filter-entries.ts';
 import { type Element, encodeElements, encodeFilter, encodeNoFilter, FILTER_SETS, keyOf, setOf } from './filter-layout.ts';
 import { type FilterContents, readFilter, readGeneration } from './filter-read.ts';
@@ -14,7 +14,6 @@ export type UndoFilter = () => void;
 
 const KEY_LENGTHS: ReadonlyMap<string, number> = new Map(FILTER_SETS.map(({ name, keyLength }) => [name, keyLength]));
 const isWhole = (element: Element): boolean => keyOf(element).length === KEY_LENGTHS.get(setOf(element));
-const errnoIn = (error: unknown): unknown => (OverlayError.is(error) ? error.details.errno : undefined);
 
 /** Elements that come to be wanted, and that are not wanted any more. */
 interface Change {
@@ -215,8 +214,8 @@ export class KernelFilter {
     try {
       return question(this.#socket);
     } catch (error) {
-      const errno = errnoIn(error);
-      throw typeof errno === 'number' ? tableRefused(this.#table, errno, error) : error;
+      const errno = refusedErrno(error);
+      throw errno === undefined ? error : tableRefused(this.#table, errno, error);
     }
   }
 }

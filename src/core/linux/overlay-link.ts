@@ -1,6 +1,7 @@
 // What every link of an overlay has, TAP or vxlan: it is no interface of the host, and only one with our mark is touched.
 import { constants } from 'node:os';
 import { OverlayError } from '@overlayadm/api';
+import { refusedErrno } from './errors.ts';
 import { setLink } from './links.ts';
 import type { NetlinkSocket } from './netlink/socket.ts';
 import { isolateInterface } from './sysctl.ts';
@@ -23,8 +24,7 @@ export function hideFromHost(socket: NetlinkSocket, link: Pick<LinkInfo, 'name' 
     setLink(socket, link, { ip6AddrGenNone: true });
   } catch (error) {
     // The host has no IPv6, or the MTU is too small for it: as good.
-    const { errno } = OverlayError.is(error) ? error.details : {};
-    if (errno !== constants.errno.EAFNOSUPPORT) throw error;
+    if (refusedErrno(error) !== constants.errno.EAFNOSUPPORT) throw error;
   }
   isolateInterface(link.name);
 }

@@ -1,9 +1,8 @@
 // What the kernel means when it refuses a vxlan link, and how a link that is there differs from the one that is wanted.
 import { constants } from 'node:os';
 import { type IpAddress, ipFamily, OverlayError } from '@overlayadm/api';
+import { refusedErrno } from './errors.ts';
 import type { LinkInfo, VxlanSpec } from './types.ts';
-
-const errnoIn = (error: unknown): unknown => (OverlayError.is(error) ? error.details.errno : undefined);
 
 const sharesVnetid = ({ vxlan }: LinkInfo, { vnetid, port, listenIp }: VxlanSpec): boolean =>
   vxlan !== undefined && vxlan.vnetid === vnetid && vxlan.port === port && (vxlan.family ?? ipFamily(listenIp)) === ipFamily(listenIp);
@@ -27,7 +26,7 @@ function vnetidInUse(spec: VxlanSpec, links: readonly LinkInfo[], cause: unknown
  * @param links All links, read after the refusal.
  */
 export function makingRefused(spec: VxlanSpec, error: unknown, links: () => readonly LinkInfo[], nameTaken: () => boolean): unknown {
-  const errno = errnoIn(error);
+  const errno = refusedErrno(error);
   if (errno === constants.errno.EEXIST && !nameTaken()) return vnetidInUse(spec, links(), error);
   if (errno !== constants.errno.EOPNOTSUPP) return error;
   return new OverlayError('VXLAN_MISSING', `${spec.name}: cannot be made, the kernel has no vxlan (EOPNOTSUPP)`, {
@@ -39,7 +38,7 @@ export function makingRefused(spec: VxlanSpec, error: unknown, links: () => read
 
 /** The socket of a vxlan link is opened when the link goes up; one of a process or of a link that receives otherwise may hold the port. */
 export function raisingRefused(name: string, port: number, error: unknown): unknown {
-  if (errnoIn(error) !== constants.errno.EADDRINUSE) return error;
+  if (refusedErrno(error) !== constants.errno.EADDRINUSE) return error;
   return new OverlayError('PORT_IN_USE', `${name}: cannot be set up, UDP port ${port} is in use (EADDRINUSE)`, {
     details: { port },
     advice: 'Choose another listen_port, or end what holds it.',
@@ -61,7 +60,7 @@ export const linkDiffers = (name: string, differences: Readonly<Record<string, s
   );
 
 export function movingRefused(name: string, listenIp: IpAddress, error: unknown): unknown {
-  if (errnoIn(error) !== constants.errno.EOPNOTSUPP) return error;
+  if (refusedErrno(error) !== constants.errno.EOPNOTSUPP) return error;
   return linkDiffers(name, { family: `not that of ${listenIp}` }, error);
 }
 
