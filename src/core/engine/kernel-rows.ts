@@ -1,4 +1,4 @@
-// Writes the rows of kernel links, and reads what others do to them: one netlink socket for requests, one for notifications, one for whole tables.
+// Writes the rows of kernel links, and hears what others do to them: one netlink socket for requests, one for notifications, one for whole tables (row-tables.ts).
 import type { PacketIo } from '@overlayadm/packetio';
 import {
   FEW_PUNTED,
@@ -9,28 +9,23 @@ import {
   ROW_READS_PER_TURN,
   ROWS_PER_LOOK,
   USAGE_MS,
-  USAGE_SHARE,
 } from '../util/limits.ts';
-import { dumpRequest, newRowView, RowMessages, RowReader } from './fdb-messages.ts';
+import { newRowView, RowMessages, RowReader } from './fdb-messages.ts';
 import type { KernelLink, WireDestination } from './messages.ts';
 import { NO_ENTRY, type RowMirror } from './row-mirror.ts';
+import { RowTables, type TablePort } from './row-tables.ts';
 
 /** NETLINK_ROUTE and RTNLGRP_NEIGH (linux/rtnetlink.h). */
 const NETLINK_ROUTE = 0;
 const GROUP_NEIGH = 3;
 const ENOENT = 2;
-/** Another table is still being given. */
-const EBUSY = 16;
 /** A row that was somebody else's is taken away before it is written. */
 const MESSAGES_PER_LOOK = 2 * ROWS_PER_LOOK;
 
 /** A kernel link of an overlay, and where its frames without row come in. */
-export interface RowPort {
-  readonly mirror: RowMirror;
+export interface RowPort extends TablePort {
   /** What several links punt into is one. */
   readonly punt: unknown;
-  /** Valid targets, as a share of what the cache may hold. */
-  readonly fullness: number;
   /** False while its punt socket is not to be read. */
   readonly isRead: boolean;
   /** Takes what waits in the punt socket, and sends it on: how many frames. */
@@ -62,24 +57,25 @@ export class KernelRows {
   readonly #one = new RowMessages(1, 0x8000_0000);
   readonly #view = newRowView();
   #sockets: Sockets | undefined;
-  /** Links whose tables are to be read, one after the other. */
-  readonly #toRead = new Set<number>();
-  /** Also when it was closed meanwhile: the kernel gives one table after the other. */
-  #reading: RowPort | undefined;
-  #readSequence = 0;
-  #interrupted = false;
+  readonly #tables: RowTables;
   /** Punt sockets that were not empty for a whole turn. */
   readonly #crowded = new Set<unknown>();
   /** Some notifications were not delivered. */
   #lost = false;
   /** Notifications have come since all had been read. */
   #unsettled = false;
-  /** When the kernel was last asked what it uses, by link, ms of the clock. */
-  readonly #asked = new Map<number, number>();
   #retriedAt = 0;
 
   constructor(parts: RowIo) {
     this.#parts = parts;
+    this.#tables = new RowTables({
+      io: parts.io,
+      reader: this.#reader,
+      now: () => parts.now(),
+      receive: (socket) => this.#receive(socket),
+      portOf: (link) => this.#ports.get(link),
+      removeStray: (mirror, high, low) => this.#removeStray(mirror, high, low),
+    });
   }
 
   /** Has something to do without a frame coming? */
@@ -97,7 +93,7 @@ export class KernelRows {
     try {
       this.#replaceFallback(port.mirror, stale ?? []);
       // What has happened between its being looked at and our listening nobody has told.
-      if (stale !== undefined) this.#toRead.add(port.mirror.link.index);
+      if (stale !== undefined) this.#tables.want(port.mirror.link.index);
     } catch (error) {
       this.close(port);
       throw error;
@@ -107,8 +103,7 @@ export class KernelRows {
   /** Rows stay as they are. */
   close({ mirror: { link } }: RowPort): void {
     this.#ports.delete(link.index);
-    this.#toRead.delete(link.index);
-    this.#asked.delete(link.index);
+    this.#tables.forget(link.index);
   }
 
   /** The link's fallback, or its own socket, is another one from now on. @throws Error with what the kernel refused */
@@ -141,10 +136,10 @@ export class KernelRows {
       if (port.mirror.isFallbackMissing) this.#putBackFallback(port.mirror);
       this.#writeChanges(port.mirror);
       this.#handOver(port);
-      this.#askUsage(port);
+      this.#tables.askUsage(port);
     }
     this.#retry();
-    this.#readNext();
+    if (this.#sockets !== undefined) this.#tables.next(this.#sockets.tables);
   }
 
   #open(): Sockets {
@@ -297,7 +292,7 @@ export class KernelRows {
     if (this.#unsettled)
       for (const { mirror } of this.#ports.values()) mirror.settle(now, this.#lost, (high, low) => this.#removeStray(mirror, high, low));
     this.#unsettled = false;
-    for (const [index, { mirror }] of this.#ports) if (this.#lost || mirror.isOverflown) this.#toRead.add(index);
+    for (const [index, { mirror }] of this.#ports) if (this.#lost || mirror.isOverflown) this.#tables.want(index);
     this.#lost = false;
   }
 
@@ -321,72 +316,9 @@ export class KernelRows {
     }
   }
 
-  /** Before the cache has to make room: what the kernel forwards by itself has not been seen here. */
-  #askUsage({ mirror: { link }, fullness }: RowPort): void {
-    if (fullness < USAGE_SHARE) return;
-    const now = this.#parts.now();
-    if (now - (this.#asked.get(link.index) ?? Number.NEGATIVE_INFINITY) < USAGE_MS) return;
-    this.#asked.set(link.index, now);
-    this.#toRead.add(link.index);
-  }
-
-  #readNext(): void {
-    if (this.#reading !== undefined || this.#toRead.size === 0) return;
-    const [index] = this.#toRead as ReadonlySet<number>;
-    const port = index === undefined ? undefined : this.#ports.get(index);
-    this.#toRead.delete(index as number);
-    if (port === undefined) return;
-    this.#reading = port;
-    this.#interrupted = false;
-    port.mirror.beginDump();
-    try {
-      this.#parts.io.netlinkSend((this.#sockets as Sockets).tables, dumpRequest(index as number, ++this.#readSequence));
-    } catch {
-      this.#reading = undefined;
-      this.#toRead.add(index as number);
-    }
-  }
-
+  /** Rows that were noticed while a table was read are still to be looked at, and perhaps nothing more is noticed. */
   #takeTable(): void {
-    for (let reads = 0; reads < ROW_READS_PER_TURN; reads++) {
-      const length = this.#receive((this.#sockets as Sockets).tables);
-      // What was lost of it cannot be had: it is read once more.
-      if (length === undefined) {
-        this.#interrupted = true;
-        return this.#endReading(true);
-      }
-      if (length === 0) return;
-      for (let at = 0; this.#reader.read(at, length, this.#view); at = this.#view.next) if (!this.#takePart()) return;
-    }
-  }
-
-  /** False when the table is complete, or cannot be had. */
-  #takePart(): boolean {
-    const view = this.#view;
-    if (view.sequence !== this.#readSequence || this.#reading === undefined) return true;
-    this.#interrupted ||= view.interrupted || (view.kind === 'refused' && view.errno === EBUSY);
-    const mirror = this.#isOpen(this.#reading) ? this.#reading.mirror : undefined;
-    if (view.kind === 'row') mirror?.dumped(view, USAGE_MS, this.#parts.now(), (high, low) => this.#removeStray(mirror, high, low));
-    else if (view.kind === 'done' || view.kind === 'refused') {
-      this.#endReading(view.kind === 'done');
-      return false;
-    }
-    return true;
-  }
-
-  #endReading(complete: boolean): void {
-    const port = this.#reading;
-    this.#reading = undefined;
-    if (port === undefined || !this.#isOpen(port)) return;
-    // A row that was passed over while others went may be missing in what was read: it is read once more.
-    if (this.#interrupted) this.#toRead.add(port.mirror.link.index);
-    else if (complete && !port.mirror.endDump(this.#parts.now())) this.#toRead.add(port.mirror.link.index);
-    // Rows that were noticed meanwhile are still to be looked at, and perhaps nothing more is noticed.
-    this.#unsettled = true;
-  }
-
-  #isOpen(port: RowPort): boolean {
-    return this.#ports.get(port.mirror.link.index) === port;
+    if (this.#tables.take((this.#sockets as Sockets).tables)) this.#unsettled = true;
   }
 }
 
