@@ -53,6 +53,13 @@ export async function createOverlay(host: Host, { name, search, vnetid, properti
   return name ?? stdout.trim();
 }
 
+/** What show-overlay says of the data path. */
+export async function datapathOf(host: Host, name: string): Promise<string> {
+  const { stdout } = await host.mustOverlayadm('show-overlay', '-p', '-o', 'property,value', name);
+  const line = stdout.split('\n').find((text) => text.startsWith('datapath:'));
+  return line?.slice('datapath:'.length) ?? stdout;
+}
+
 export interface VnicRequest {
   readonly name: string;
   readonly overlay: string;

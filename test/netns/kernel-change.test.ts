@@ -13,7 +13,18 @@ import {
   startBulk,
   targetMac,
 } from '../helpers/netns-bulk.ts';
-import { addAddress, changes, control, counters, createOverlay, createVnic, kernelPeer, linkPlugin, PATIENCE_MS } from '../helpers/netns-overlay.ts';
+import {
+  addAddress,
+  changes,
+  control,
+  counters,
+  createOverlay,
+  createVnic,
+  datapathOf,
+  kernelPeer,
+  linkPlugin,
+  PATIENCE_MS,
+} from '../helpers/netns-overlay.ts';
 import { ping } from '../helpers/netns-traffic.ts';
 import { skipUnless } from '../helpers/requirements.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -48,15 +59,6 @@ skipUnless({ root: true, vxlan: true, tun: true, commands: ['bridge', 'ping', ..
   const targets = async (name: string): Promise<string> => (await ours.mustOverlayadm('show-overlay', '-t', name)).stdout;
   const rows = async (name: string): Promise<readonly string[]> =>
     (await ours.must('bridge', ['fdb', 'show', 'dev', name])).stdout.split('\n').filter(Boolean);
-  async function datapathOf(name: string): Promise<string> {
-    const { stdout } = await ours.mustOverlayadm('show-overlay', '-p', '-o', 'property,value', name);
-    return (
-      stdout
-        .split('\n')
-        .find((line) => line.startsWith('datapath:'))
-        ?.slice('datapath:'.length) ?? stdout
-    );
-  }
   const setLinkprop = (name: string, ...values: string[]) => ours.mustOverlayadm('set-linkprop', ...values.flatMap((value) => ['-p', value]), name);
 
   const fresh = (count: number): number => {
@@ -106,12 +108,12 @@ skipUnless({ root: true, vxlan: true, tun: true, commands: ['bridge', 'ping', ..
         if (wanted === 'auto') {
           // The same driver: nothing is made anew.
           expect(result.status).toBe(0);
-          expect(await datapathOf('overlay0')).toBe('kernel (auto)');
+          expect(await datapathOf(ours, 'overlay0')).toBe('kernel (auto)');
           await setLinkprop('overlay0', 'datapath=kernel');
         } else {
           expect(result.status).not.toBe(0);
           for (const name of [`vnic0 in ${blue.name}`, 'hand0', `hand1 in ${elsewhere.name}`]) expect(result.stderr).toContain(name);
-          expect(await datapathOf('overlay0')).toBe('kernel');
+          expect(await datapathOf(ours, 'overlay0')).toBe('kernel');
         }
         expect(await link('overlay0')).toEqual(before);
         await expectFlow(blue, 'vnic0', atPeer());
@@ -136,7 +138,7 @@ skipUnless({ root: true, vxlan: true, tun: true, commands: ['bridge', 'ping', ..
       const asBefore = async (driver: string, kindNow: string): Promise<void> => {
         expect(await link('overlay0')).toEqual({ ...before, kind: kindNow });
         expect(await targets('overlay0')).toBe(known);
-        expect(await datapathOf('overlay0')).toBe(driver);
+        expect(await datapathOf(ours, 'overlay0')).toBe(driver);
         await online('overlay0');
       };
       /** To targets that are known: without a lookup. */

@@ -7,6 +7,7 @@ import {
   addAddress,
   createOverlay,
   createVnic,
+  datapathOf,
   kernelPeer,
   mappingFile,
   PATIENCE_MS,
@@ -49,16 +50,6 @@ skipUnless({ root: true, vxlan: true, tun: true, commands: ['ping', 'python3', '
     expect((await ours.mustOverlayadm('show-overlay', '-p', '-o', 'link')).stdout.split('\n')).not.toContain(name);
     return result.stderr;
   }
-  /** What show-overlay says of the data path. */
-  async function datapathOf(name: string): Promise<string> {
-    const { stdout } = await ours.mustOverlayadm('show-overlay', '-p', '-o', 'property,value', name);
-    return (
-      stdout
-        .split('\n')
-        .find((line) => line.startsWith('datapath:'))
-        ?.slice('datapath:'.length) ?? stdout
-    );
-  }
   const remove = (...names: string[]): Promise<unknown> =>
     names.reduce<Promise<unknown>>((before, name) => before.then(() => ours.mustOverlayadm('delete-overlay', name)), Promise.resolve());
 
@@ -69,7 +60,7 @@ skipUnless({ root: true, vxlan: true, tun: true, commands: ['ping', 'python3', '
       [PEER]: { ip: peer.v4, port: 4789, arp: '10.8.0.2' },
     });
     await createOverlay(ours, { name: 'overlay0', search: 'files', vnetid: 9, properties: properties() });
-    expect(await datapathOf('overlay0')).toBe('kernel (auto)');
+    expect(await datapathOf(ours, 'overlay0')).toBe('kernel (auto)');
     blue = await createVnic(ours, { name: 'vnic0', overlay: 'overlay0', mac: OURS, addresses: ['10.8.0.1/24'], netns: 'blue' });
     await kernelPeer(peer, { name: 'vx0', vnetid: 9, mac: PEER, addresses: ['10.8.0.2/24'], local: peer.v4, remote: ours.v4 });
     expect(await ping(blue, '10.8.0.2')).toEqual({ sent: 2, received: 2 });
@@ -157,14 +148,14 @@ skipUnless({ root: true, vxlan: true, tun: true, commands: ['ping', 'python3', '
           expect(text).toContain('listen_port');
         }
         await createOverlay(ours, { name: 'second0', search: 'files', vnetid: 22, properties: properties({ ...port, datapath: 'auto' }) });
-        const text = await datapathOf('second0');
+        const text = await datapathOf(ours, 'second0');
         if (first === 'kernel') expect(text).toBe('kernel (auto)');
         else expect(text.replaceAll('\\', '')).toBe('tap (auto; kernel: IPv4 port 4803 is carried by tap for first0, first1)');
-        expect(await datapathOf('first0')).toBe(first);
+        expect(await datapathOf(ours, 'first0')).toBe(first);
         // What was chosen stays chosen, whatever becomes of the others.
         await remove('first0', 'first1');
         await ours.killDaemon();
-        expect((await datapathOf('second0')).startsWith(first)).toBe(true);
+        expect((await datapathOf(ours, 'second0')).startsWith(first)).toBe(true);
         await remove('second0');
       },
     );

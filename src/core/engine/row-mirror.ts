@@ -1,15 +1,18 @@
 // The table of one kernel link as a mirror of the target cache: which rows are to be written, and which changes of others to be undone.
 //
+// Long, because it is one state machine: marks of one entry that every part reads and writes. What is no entry's is in strange-rows.ts.
+//
 // The cache is the truth. A row that appears where the cache has put none is somebody else's, told of and left alone; one of ours that
 // goes, or leads elsewhere, is put back. Notifications do not say who has made a change, and come after it: of a MAC address the last one
 // counts, once all have been read, and only when no change of our own is still to be written.
-import { MAX_DUMP_ATTEMPTS, MAX_FOREIGN_ROWS, MAX_STRANGE_ROWS } from '../util/limits.ts';
+import { MAX_DUMP_ATTEMPTS } from '../util/limits.ts';
 import { keyHalves, keyOfHalves } from '../util/mac-key.ts';
 import type { Counters, PortCounter } from './counters.ts';
 import { EntryQueue } from './entry-queue.ts';
 import type { RowDestination, RowMessages, RowView } from './fdb-messages.ts';
 import type { ForeignRow, KernelLink, WireDestination } from './messages.ts';
 import type { Outbox } from './outbox.ts';
+import { StrangeRows } from './strange-rows.ts';
 import { isAddress, readAddress, writeAddress } from './target-address.ts';
 import { ROW, STATE, type TargetTable } from './target-table.ts';
 
@@ -31,11 +34,6 @@ export const NO_ENTRY = -1;
 /** ::1 */
 const LOOPBACK_6 = new Uint32Array(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1).buffer);
 
-interface Strange {
-  readonly ours: boolean;
-  readonly row: ForeignRow;
-}
-
 const isWanted = (state: number): boolean => state === STATE.forward || state === STATE.drop;
 
 export class RowMirror {
@@ -47,15 +45,10 @@ export class RowMirror {
   readonly #changed = new EntryQueue();
   /** Entries with ROW.dirty, until all notifications have been read. */
   #dirty: number[] = [];
-  /** Rows for which there is no entry, by MAC. */
-  #strange = new Map<number, Strange>();
-  #foreignTold = '[]';
+  /** Rows for which there is no entry. */
+  readonly #strange: StrangeRows;
   #isFallbackMissing = false;
   #isFallbackRefused = false;
-  #overflown = false;
-  #dumping: Map<number, Strange> | undefined;
-  /** What was noticed of rows of others since the dump began, undefined for those that went: the dump may be older. */
-  #noticedSince = new Map<number, Strange | undefined>();
   #fallbackSeen = false;
   /** Rows that have gone, by whomever, since the reading of the table began; and readings in a row that were not sure. */
   #goneWhileRead = 0;
@@ -70,7 +63,7 @@ export class RowMirror {
   constructor(host: MirrorHost, link: KernelLink, foreign: readonly ForeignRow[] = []) {
     this.#host = host;
     this.#link = link;
-    for (const row of foreign) this.#strange.set(row.mac, { ours: false, row });
+    this.#strange = new StrangeRows(foreign);
   }
 
   get link(): KernelLink {
@@ -96,7 +89,7 @@ export class RowMirror {
 
   /** Notifications were more than could be looked after: the table has to be read. */
   get isOverflown(): boolean {
-    return this.#overflown;
+    return this.#strange.isOverflown;
   }
 
   /** Has a new row waited so long, ms? */
@@ -174,7 +167,7 @@ export class RowMirror {
 
   /** Until now there was nobody to tell. */
   reportAgain(): void {
-    this.#foreignTold = '[]';
+    this.#strange.forgetTold();
     this.#tellForeign();
     this.#manyTold = false;
     this.#tellMany();
@@ -208,7 +201,7 @@ export class RowMirror {
   noticed(view: RowView, now: number): void {
     if (view.kind === 'gone') {
       this.#goneWhileRead++;
-      this.#noteForDump(keyOfHalves(view.high, view.low), undefined, view.ours);
+      this.#strange.gone(keyOfHalves(view.high, view.low), view.ours);
     }
     if (view.high === 0 && view.low === 0) return this.#noticedFallback(view, now);
     const { table } = this.#host.cache;
@@ -240,9 +233,7 @@ export class RowMirror {
       else this.#repair(entry, now);
     }
     this.#dirty = [];
-    for (const [mac, { ours }] of this.#strange) {
-      if (!ours) continue;
-      this.#strange.delete(mac);
+    for (const mac of this.#strange.takeOurs()) {
       const [high, low] = keyHalves(mac);
       const entry = table.find(high, low);
       const marks = entry < 0 ? 0 : (table.row[entry] as number);
@@ -255,9 +246,7 @@ export class RowMirror {
   }
 
   beginDump(): void {
-    this.#overflown = false;
-    this.#dumping = new Map();
-    this.#noticedSince.clear();
+    this.#strange.beginDump();
     this.#fallbackSeen = false;
     this.#goneWhileRead = 0;
     const { table } = this.#host.cache;
@@ -270,7 +259,7 @@ export class RowMirror {
   dumped(view: RowView, usedWithinMs: number, now: number, stray: (high: number, low: number) => void): void {
     if (view.high === 0 && view.low === 0) {
       if (this.#isFallback(view)) this.#fallbackSeen = true;
-      else if (!this.#isOwnHost(view)) this.#dumping?.set(0, { ours: false, row: foreignRow(view) });
+      else if (!this.#isOwnHost(view)) this.#strange.dumped(foreignRow(view));
       return;
     }
     const { table } = this.#host.cache;
@@ -284,9 +273,9 @@ export class RowMirror {
     }
     if ((marks & ROW.installed) === 0) {
       const mac = keyOfHalves(view.high, view.low);
-      if (this.#noticedSince.has(mac)) return;
+      if (this.#strange.isNoticed(mac)) return;
       if (view.ours) stray(view.high, view.low);
-      else this.#dumping?.set(mac, { ours: false, row: foreignRow(view) });
+      else this.#strange.dumped(foreignRow(view));
       return;
     }
     table.row[entry] = marks | ROW.seen;
@@ -312,31 +301,17 @@ export class RowMirror {
         if (isMissing(entry)) this.#repair(entry, now);
       });
     }
-    if (this.#dumping !== undefined) this.#strange = this.#withNoticed(this.#dumping);
-    this.#dumping = undefined;
-    this.#noticedSince.clear();
+    this.#strange.endDump();
     this.#addMissing(now);
     if (!this.#fallbackSeen && !isUnsure) this.#missFallback();
     this.#tellForeign();
     return !isUnsure;
   }
 
-  /** Rows of others as they are now. Those with our mark that were noticed and are still to be looked at stay. */
-  #withNoticed(dumped: Map<number, Strange>): Map<number, Strange> {
-    for (const [mac, strange] of this.#strange) if (strange.ours) dumped.set(mac, strange);
-    for (const [mac, strange] of this.#noticedSince) {
-      if (strange === undefined) dumped.delete(mac);
-      else dumped.set(mac, strange);
-    }
-    return dumped;
-  }
-
   /** A target whose row is somebody else's, from before it was one. */
   #isHeldBack({ high, low }: Pick<RowView, 'high' | 'low'>, marks: number): boolean {
     if ((marks & ROW.installed) !== 0) return false;
-    const mac = keyOfHalves(high, low);
-    const dumped = this.#noticedSince.has(mac) ? this.#noticedSince.get(mac) : this.#dumping?.get(mac);
-    return (this.#strange.get(mac) ?? dumped)?.ours === false;
+    return this.#strange.isForeign(keyOfHalves(high, low));
   }
 
   #write(entry: number, into: RowMessages): number {
@@ -357,9 +332,7 @@ export class RowMirror {
     // A row that somebody has made theirs does not become ours again by a change (net/core: flags of such a row stay).
     if (((table.row[entry] as number) & ROW.taken) !== 0) into.add('remove', this.#link.index, high, low, undefined);
     table.row[entry] = (table.row[entry] as number) & ~ROW.taken;
-    this.#strange.delete(keyOfHalves(high, low));
-    this.#dumping?.delete(keyOfHalves(high, low));
-    if (this.#noticedSince.has(keyOfHalves(high, low))) this.#noticedSince.set(keyOfHalves(high, low), undefined);
+    this.#strange.written(keyOfHalves(high, low));
     into.add('replace', this.#link.index, high, low, this.#entryDestination(entry));
     this.#host.counters.count('row.installed');
     this.#mark(entry, ROW.installed | ROW.seen);
@@ -413,27 +386,12 @@ export class RowMirror {
       if (entry >= 0 && isWanted(this.#host.cache.table.state[entry] as number)) this.changed(entry, now);
       return;
     }
-    const strange = { ours: view.ours && mac !== 0, row: foreignRow(view) };
-    this.#noteForDump(mac, strange, strange.ours);
-    if (this.#strange.size < MAX_STRANGE_ROWS || this.#strange.has(mac)) this.#strange.set(mac, strange);
-    else this.#overflown = true;
-  }
-
-  /** Of rows of ours there may be many: they count only where there was one of theirs. */
-  #noteForDump(mac: number, strange: Strange | undefined, ours: boolean): void {
-    if (this.#dumping === undefined || (ours && !this.#noticedSince.has(mac))) return;
-    if (this.#noticedSince.size < MAX_STRANGE_ROWS || this.#noticedSince.has(mac)) this.#noticedSince.set(mac, strange);
-    else this.#overflown = true;
+    this.#strange.add(view.ours && mac !== 0, foreignRow(view));
   }
 
   #tellForeign(): void {
-    // Its own rows come and go all the time.
-    if (this.#strange.size === 0 && this.#foreignTold === '[]') return;
-    const rows = [...this.#strange.values()].filter(({ ours }) => !ours).map(({ row }) => row);
-    const told = JSON.stringify(rows.map(({ mac, to }) => [mac, to === undefined ? null : [...to.ip, to.port]]));
-    if (told === this.#foreignTold) return;
-    this.#foreignTold = told;
-    this.#host.outbox.post({ op: 'foreignRows', port: this.#host.id, rows: rows.slice(0, MAX_FOREIGN_ROWS) });
+    const rows = this.#strange.news();
+    if (rows !== undefined) this.#host.outbox.post({ op: 'foreignRows', port: this.#host.id, rows });
   }
 
   #isFallback(view: RowView): boolean {

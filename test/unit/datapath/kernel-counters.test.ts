@@ -3,21 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { countKernel, unsentSince } from '../../../src/core/datapath/kernel-counters.ts';
 import type { LinkStatistics } from '../../../src/core/linux/types.ts';
+import { NO_STATISTICS } from '../../helpers/sim-host.ts';
 
-const ZERO: LinkStatistics = {
-  rxFrames: 0n,
-  txFrames: 0n,
-  rxBytes: 0n,
-  txBytes: 0n,
-  rxErrors: 0n,
-  txErrors: 0n,
-  rxDropped: 0n,
-  txDropped: 0n,
-  txAborted: 0n,
-  txCarrier: 0n,
-};
 const NOTHING_UNSENT = { tooBig: 0, dropped: 0 };
-const of = (more: Partial<LinkStatistics>): LinkStatistics => ({ ...ZERO, ...more });
+const of = (more: Partial<LinkStatistics>): LinkStatistics => ({ ...NO_STATISTICS, ...more });
 /** The link was there before, and had counted. */
 const BEFORE = of({ rxFrames: 1000n, txFrames: 2000n, rxBytes: 3000n, txBytes: 4000n, rxErrors: 5n, txDropped: 6n, txAborted: 7n, txCarrier: 8n });
 const since = (more: Partial<Record<keyof LinkStatistics, bigint>>): LinkStatistics => ({
