@@ -1,6 +1,9 @@
-// Steps that drivers have in common: what the engine is told of an overlay, and what was left of its link.
+// Steps that drivers have in common: who has the port, what the engine is told of an overlay, and what was left of its link.
 import type { KernelNetwork, LinkInfo } from '../linux/types.ts';
-import type { DatapathSpec } from './driver.ts';
+import type { Unwind } from '../util/unwind.ts';
+import type { DatapathSpec, DriverName } from './driver.ts';
+import type { MuxSockets, OpenMux } from './mux-sockets.ts';
+import type { PortClaims } from './port-claims.ts';
 
 /** What the engine is told of an overlay, but for where it is. */
 export function portTraits({ vnetid, mtu, header, carriesVlanTag, group, resolves, servesDhcp, point, restore }: DatapathSpec) {
@@ -10,6 +13,20 @@ export function portTraits({ vnetid, mtu, header, carriesVlanTag, group, resolve
     ...(point === undefined ? {} : { point }),
     ...(restore === undefined ? {} : { targets: restore.targets, areUnwritten: restore.isMoved === true }),
   };
+}
+
+/** The first steps of every open(): the port is the driver's, and the overlay is on its mux. `unwind` gets what undoes them. */
+export async function joinUnderlay(
+  { claims, muxes }: { readonly claims: PortClaims; readonly muxes: MuxSockets },
+  driver: DriverName,
+  spec: DatapathSpec,
+  unwind: Unwind,
+): Promise<OpenMux> {
+  claims.claim(driver, spec.encap, spec.socket, spec.name);
+  unwind.add(() => claims.release(spec.socket, spec.name));
+  const mux = await muxes.join(spec);
+  unwind.add(() => muxes.withdraw(mux, spec.vnetid));
+  return mux;
 }
 
 const OTHER = { tun: 'vxlan', vxlan: 'tun' } as const;

@@ -1,8 +1,8 @@
 // Counters of an overlay on a kernel link: the engine counts what passes it, the link everything else. Pure.
+//
+// The link counts packets from their IP header on (include/net/udp_tunnel.h, iptunnel_xmit(); vxlan_rcv()), overlays whole frames.
 import type { LinkStatistics } from '../linux/types.ts';
-
-/** The link counts packets from their IP header on (include/net/udp_tunnel.h, iptunnel_xmit(); vxlan_rcv()), overlays whole frames. */
-const ETHERNET_BYTES = 14;
+import { ETHERNET_HEADER_BYTES } from '../util/packet-sizes.ts';
 
 /** Counters that only such an overlay has, besides those of the engine. */
 export const KERNEL_COUNTERS = ['rx.refused', 'filter.repaired', 'link.repaired'] as const;
@@ -38,9 +38,9 @@ export function countKernel(counted: Counted, before: LinkStatistics, now: LinkS
   return {
     ...counted,
     'tx.frames': of('tx.frames') + more(since('txFrames') - of('punt.frames')),
-    'tx.bytes': of('tx.bytes') + more(since('txBytes') + ETHERNET_BYTES * since('txFrames') - of('punt.bytes')),
+    'tx.bytes': of('tx.bytes') + more(since('txBytes') + ETHERNET_HEADER_BYTES * since('txFrames') - of('punt.bytes')),
     'rx.frames': more(since('rxFrames') - of('tx.injected')),
-    'rx.bytes': more(since('rxBytes') + ETHERNET_BYTES * since('rxFrames') - of('tx.injected-bytes')),
+    'rx.bytes': more(since('rxBytes') + ETHERNET_HEADER_BYTES * since('rxFrames') - of('tx.injected-bytes')),
     'too-big': of('too-big') + tooBig,
     'target.drop': of('target.drop') + dropped,
     'send.failed': of('send.failed') + since('txCarrier'),

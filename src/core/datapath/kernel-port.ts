@@ -3,6 +3,7 @@ import { ipFromBytes, ipScope, messageOf, type UnderlaySocket } from '@overlayad
 import type { KernelLink, WireDestination } from '../engine/messages.ts';
 import type { KernelNetwork, LinkInfo, LinkStatistics } from '../linux/types.ts';
 import type { Log } from '../util/log.ts';
+import { ETHERNET_HEADER_BYTES, IP_UDP_BYTES, VLAN_TAG_BYTES } from '../util/packet-sizes.ts';
 import type { Unwind } from '../util/unwind.ts';
 import type { DatapathSpec, PortEvents } from './driver.ts';
 import { countKernel, type Unsent, unsentSince } from './kernel-counters.ts';
@@ -94,8 +95,8 @@ export class KernelPort extends OpenPort<KernelPortParts> implements WatchedLink
     const { kernel } = this.parts;
     const { mtu, header, carriesVlanTag, socket, point } = this.spec;
     for (const to of point === undefined ? destinations : [point]) {
-      const plain = mtu + (to.family === 4 ? 28 : 48) + header.length + 14;
-      const largest = plain + (carriesVlanTag ? 4 : 0);
+      const plain = mtu + IP_UDP_BYTES[to.family] + header.length + ETHERNET_HEADER_BYTES;
+      const largest = plain + (carriesVlanTag ? VLAN_TAG_BYTES : 0);
       const path = kernel.mtuTo(socket.listenIp, ipFromBytes(to.ip));
       // What fits without a tag had one.
       if (path !== undefined && path < largest) return this.#events?.tooBig(to, path < plain ? plain : largest);

@@ -7,7 +7,7 @@ import { Serial } from '../util/serial.ts';
 import { Unwind } from '../util/unwind.ts';
 import type { Devices } from './devices.ts';
 import type { DatapathDriver, DatapathPort, DatapathSpec } from './driver.ts';
-import { linkBefore, portTraits } from './driver-steps.ts';
+import { joinUnderlay, linkBefore, portTraits } from './driver-steps.ts';
 import { type MuxParts, MuxSockets } from './mux-sockets.ts';
 import type { PortClaims } from './port-claims.ts';
 import { TapDevices } from './tap-devices.ts';
@@ -67,10 +67,7 @@ export class TapDriver implements DatapathDriver {
     const { engine, kernel, claims, report } = this.#parts;
     const { name, restore } = spec;
     await using unwind = new Unwind(report);
-    claims.claim('tap', spec.encap, spec.socket, name);
-    unwind.add(() => claims.release(spec.socket, name));
-    const mux = await this.#muxes.join(spec);
-    unwind.add(() => this.#muxes.withdraw(mux, spec.vnetid));
+    const mux = await joinUnderlay({ claims, muxes: this.#muxes }, this.name, spec, unwind);
     const before = restore === undefined ? undefined : linkBefore(kernel, name, 'tun');
     const tap = this.#devices.open(name, restore !== undefined);
     // The device goes with its last descriptor, what stands on it goes with the device, and only then its isolation.

@@ -1,6 +1,7 @@
 // One socket, shared by the overlays behind it: which datagram is whose. Of the underlay, or of kernel links that punt what they have no row for.
 import { FRAME, FRAME_WORDS, SOURCE, SOURCE_WORDS, TRUNCATED } from '@overlayadm/packetio';
 import { MAX_BATCH_FRAMES, MAX_FRAME_BYTES } from '../util/limits.ts';
+import { ETHERNET_HEADER_BYTES } from '../util/packet-sizes.ts';
 import { type CompiledDecap, compileDecap, decap } from '../wire/header-format.ts';
 import { completeChecksum, findTransport, looksPartial, newTransportView, TcpSegmenter } from '../wire/offload.ts';
 import { Counters, MUX_COUNTERS, PUNT_COUNTERS } from './counters.ts';
@@ -10,7 +11,6 @@ import { isTagged, type Port } from './port.ts';
 import { Sender, type Wire } from './sender.ts';
 import { writeAddress } from './target-address.ts';
 
-const ETHERNET_BYTES = 14;
 const UNDERLAY_NAMES = { truncated: 'mux.truncated', unknown: 'mux.unknown-vnetid' } as const;
 const PUNT_NAMES = { truncated: 'punt.truncated', unknown: 'punt.unknown-vnetid' } as const;
 
@@ -119,7 +119,7 @@ export class Mux {
     const frameBytes = length - header;
     const frame = at + header;
     if (this.#sources !== undefined) return this.#acceptPunted(port, frame, frameBytes);
-    if (frameBytes < ETHERNET_BYTES) return port.refuseReceived('rx.short');
+    if (frameBytes < ETHERNET_HEADER_BYTES) return port.refuseReceived('rx.short');
     if (!port.spec.carriesVlanTag && isTagged(arena, frame)) return port.refuseReceived('rx.vlan-not-carried');
     if (findTransport(arena, frame, frameBytes, this.#transport) && looksPartial(arena, this.#transport)) {
       if (this.#transport.at + this.#transport.length - this.#transport.ipAt > port.mtu) return this.#acceptSegments(port, frame, frameBytes);

@@ -2,6 +2,7 @@
 import type { HeaderFormat } from '@overlayadm/api';
 import { FRAME, FRAME_WORDS, SEND } from '@overlayadm/packetio';
 import { HEADROOM_BYTES, MAX_BATCH_FRAMES, MAX_FRAME_BYTES } from '../util/limits.ts';
+import { ETHERNET_HEADER_BYTES, IP_UDP_BYTES } from '../util/packet-sizes.ts';
 import { isGroup, parseFrame } from '../wire/ethernet.ts';
 import { classifyGroupFrame, isArpRequest, isDhcpReply, newQuestionView } from '../wire/question.ts';
 import { Counters, PORT_COUNTERS } from './counters.ts';
@@ -19,11 +20,8 @@ import { TargetCache } from './target-cache.ts';
 import { loadRows, loadTargets } from './target-snapshot.ts';
 import { STATE } from './target-table.ts';
 
-const ETHERNET_BYTES = 14;
 /** A degraded reason need not be told more often, ms. */
 const TOO_BIG_REPORT_MS = 1000;
-/** IP and UDP headers around what is sent, by family. Bytes. */
-const OUTER_BYTES = { 4: 28, 6: 48 } as const;
 
 /** What all ports of an engine share. */
 export interface EngineParts {
@@ -136,7 +134,7 @@ export class Port {
 
   // HOT: per frame.
   transmit(at: number, length: number, now: number): void {
-    if (length < ETHERNET_BYTES) return this.counters.count('frame.short');
+    if (length < ETHERNET_HEADER_BYTES) return this.counters.count('frame.short');
     this.#now = now;
     const arena = this.arena;
     if (!this.spec.carriesVlanTag && isTagged(arena, at)) return this.counters.count('frame.vlan-not-carried');
@@ -242,7 +240,7 @@ export class Port {
     const family = table[row + SEND.family] === 4 ? 4 : 6;
     const ip = new Uint8Array(table.slice(row + SEND.address, row + SEND.address + 4).buffer).slice(0, family === 4 ? 4 : 16);
     const to = { family, ip, port: table[row + SEND.port] as number } as const;
-    this.outbox.post({ op: 'tooBig', port: this.id, to, packetBytes: length + OUTER_BYTES[family] });
+    this.outbox.post({ op: 'tooBig', port: this.id, to, packetBytes: length + IP_UDP_BYTES[family] });
   }
 
   /** Before the overlay goes: nothing waits any more. */

@@ -184,8 +184,9 @@ export class TargetCache implements RequestOwner {
       if (this.table.state[entry] !== STATE.forward || found.size === MAX_SHOWN_DESTINATIONS) return;
       const at = 4 * entry;
       const key = `${this.table.address[at]} ${this.table.address[at + 1]} ${this.table.address[at + 2]} ${this.table.address[at + 3]} ${this.table.udpPort[entry]}`;
-      const { to } = found.has(key) ? { to: 'drop' } : this.#read(entry);
-      if (typeof to !== 'string') found.set(key, to);
+      if (found.has(key)) return;
+      const { to } = this.#read(entry);
+      if (to !== 'drop') found.set(key, to);
     });
     return [...found.values()];
   }

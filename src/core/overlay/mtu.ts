@@ -1,10 +1,7 @@
 // How much fits: what the encapsulation adds, and the largest mtu of an overlay that a path of the underlay carries.
 import { type IpAddress, ipFamily } from '@overlayadm/api';
 import type { EncapDescription } from '../lookup/types.ts';
-
-/** Ethernet, IP and UDP around the inner packet, without the encapsulation's own header. Bytes. */
-const OUTER_BYTES = { 4: 14 + 20 + 8, 6: 14 + 40 + 8 } as const;
-const VLAN_TAG_BYTES = 4;
+import { ETHERNET_HEADER_BYTES, IP_UDP_BYTES, VLAN_TAG_BYTES } from '../util/packet-sizes.ts';
 
 /** Of the facts of an overlay, what sizes depend on. */
 export interface SizeFacts {
@@ -15,7 +12,8 @@ export interface SizeFacts {
 
 /** Bytes around an inner packet on the underlay, from its IP header on; with room for a VLAN tag where one may be. */
 export function overheadBytes({ encap, listenIp }: SizeFacts): number {
-  return OUTER_BYTES[ipFamily(listenIp)] + encap.format.template.length + (encap.carriesVlanTag ? VLAN_TAG_BYTES : 0);
+  const tag = encap.carriesVlanTag ? VLAN_TAG_BYTES : 0;
+  return IP_UDP_BYTES[ipFamily(listenIp)] + encap.format.template.length + ETHERNET_HEADER_BYTES + tag;
 }
 
 /**

@@ -1,4 +1,5 @@
 // Ethernet frames, with one 802.1Q tag understood.
+import { ETHERNET_HEADER_BYTES, VLAN_TAG_BYTES } from '../util/packet-sizes.ts';
 import { readU16, writeU16 } from './bits.ts';
 
 export const ETHERTYPE_IPV4 = 0x0800;
@@ -9,8 +10,6 @@ export const ETHERTYPE_IPV6 = 0x86dd;
 /** 802.1ad service tag. */
 export const ETHERTYPE_SERVICE_VLAN = 0x88a8;
 
-export const ETHERNET_HEADER_BYTES = 14;
-export const VLAN_TAG_BYTES = 4;
 const TAGGED_HEADER_BYTES = ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES;
 
 /** Where things stand in a frame. Reused from frame to frame so that parsing allocates nothing; offsets are absolute. */
